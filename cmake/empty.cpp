@@ -1,0 +1,1 @@
+// Keeps the library valid while a folder has no sources.

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace kerf::formats {
+
+struct ReadOptions {
+  std::function<void(double)> progress;  // share of the file done, from the calling thread
+};
+
+// Reads a model of any supported format, recognised by its content, not its name: `.keras` zip, the
+// same unzipped, whole-model HDF5. Any thread may call. The result has every weight. Throws
+// Error(kInvalidFile | kUnsupported | kNotFound) with the file, and where known the layer and field,
+// in where(); a model with several layers that kerf does not know is refused with all of them listed.
+std::shared_ptr<const graph::Graph> read_model(const std::filesystem::path& file,
+                                               const ReadOptions& options = {});
+
+// Why read_model() would refuse this file: every reason that can be found, not just the first.
+std::vector<std::string> problems(const std::filesystem::path& file);
+
+}  // namespace kerf::formats

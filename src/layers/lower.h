@@ -1,0 +1,32 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "graph/cut.h"
+#include "graph/graph.h"
+#include "layers/registry.h"
+#include "program/program.h"
+
+namespace kerf::layers {
+
+// What one call of a layer would give, found before its weights are known.
+struct CallOutline {
+  std::vector<WeightSpec> weights;
+  std::vector<graph::GraphBuilder::Output> outputs;  // `mask` already an id of the graph
+  std::vector<graph::TensorId> implicit_masks;       // parallel to `inputs`
+  double flops = 0;
+};
+
+// Runs the layer's definition on the types of `inputs` (tensors of the graph under construction;
+// `masks`, parallel to it, holds the mask travelling beside each, or kNone).
+// Throws Error(kUnsupported) for a class that is not registered, and what the definition throws.
+CallOutline outline(const graph::Layer& layer, const boost::json::object& arguments,
+                    std::span<const graph::TensorId> inputs,
+                    std::span<const graph::TensorId> masks, const graph::Graph& graph);
+
+// Lowers the calls of a cut to ops: feeds in the cut's order, fetches likewise. Weights must be
+// present. Feeds have the graph's dtypes; bool masks are bool.
+program::Program lower(const graph::Cut& cut);
+
+}  // namespace kerf::layers

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/graph.h"
+#include "layers/config.h"
+#include "program/program.h"
+
+namespace kerf::layers {
+
+// One weight that a layer expects: its path below the layer ("kernel", "cell/bias"), its shape
+// (unknown where the input's is), and whether Keras counts it as trainable.
+struct WeightSpec {
+  std::string name;
+  Shape shape;
+  bool trainable = true;
+};
+
+using program::ValueId;
+
+// What a layer's definition sees of one call, and how it answers. A definition reads its
+// configuration, declares its weights in storage order, appends ops, and sets its outputs; that one
+// function gives the layer's expected weights, output shapes, masks and code. While a model is
+// being read it runs with placeholders for weights; when a cut is lowered, with their values.
+class LayerCall {
+ public:
+  virtual ~LayerCall() = default;
+
+  virtual const graph::Layer& layer() const = 0;
+  // Typed access to the layer's configuration; errors name the layer and the field.
+  virtual const Config& config() const = 0;
+  virtual program::ProgramBuilder& ops() = 0;
+
+  // The tensors of the first call argument, flattened (one for most layers, several for merges).
+  virtual std::size_t input_count() const = 0;
+  virtual ValueId input(std::size_t i = 0) = 0;
+  // The mask of input i: the call's explicit `mask` argument, else the one that travels with it.
+  virtual std::optional<ValueId> mask(std::size_t i = 0) = 0;
+  // True if mask(i) exists, without making the call depend on it.
+  virtual bool has_mask(std::size_t i = 0) const = 0;
+  // Tensors given under a keyword ("initial_state"), flattened; empty if absent.
+  virtual std::vector<ValueId> keyword_tensors(std::string_view name) = 0;
+  // The call's arguments as written (graph::Call::arguments), for operations and options.
+  virtual const boost::json::object& arguments() const = 0;
+  // Tensor i of graph::Call::inputs, as {"tensor": i} in arguments() refers to it.
+  virtual ValueId argument_tensor(std::size_t i) = 0;
+
+  // Declares the next weight and returns it. Weights are float32 values here, whatever the file
+  // stored.
+  virtual ValueId weight(std::string name, const Shape& shape, bool trainable = true) = 0;
+
+  // Sets the next output. `mask`: none, a new bool value, or "the mask of input i travels on"
+  // (pass_mask), which does not make this call depend on the mask.
+  virtual void output(ValueId value, std::optional<ValueId> mask = {}) = 0;
+  virtual void output_passing_mask(ValueId value, std::size_t from_input = 0) = 0;
+
+  const program::ValueType& type(ValueId id) { return ops().type(id); }
+  const Shape& shape(ValueId id) { return ops().type(id).shape; }
+};
+
+struct LayerDefinition {
+  std::string class_name;
+  bool operation = false;  // a keras.ops class ("NotEqual"), not a layer class
+  void (*lower)(LayerCall&) = nullptr;
+};
+
+// The classes kerf knows. Built once, on first use, from the files in layers/keras/ (each defines
+// one register function, which the build lists); read-only after that.
+class Registry {
+ public:
+  static const Registry& instance();
+
+  void add(LayerDefinition definition);
+  void add_alias(std::string alias, std::string_view class_name);
+  // nullptr if unknown.
+  const LayerDefinition* find(std::string_view class_name, bool operation) const;
+  std::vector<std::string_view> class_names() const;
+
+ private:
+  std::map<std::pair<std::string, bool>, LayerDefinition, std::less<>> definitions_;
+};
+
+}  // namespace kerf::layers

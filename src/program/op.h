@@ -1,0 +1,247 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "kerf/tensor.h"
+
+// The operations of a Program. Each is a struct of attributes; its tensor operands are values of
+// the program, in the order its comment gives. Attributes never hold a dimension that is only known
+// per request, so that one program serves every batch size and length. Image tensors are
+// channels-last. Unless stated otherwise operands are float32.
+namespace kerf::program {
+
+// A function of one float, with up to three parameters. Formulas: Keras' activations.
+enum class Function : std::uint8_t {
+  kIdentity,
+  kRelu,          // x < threshold(c): a * (x - c), else min(x, b); a slope, b maximum, c threshold
+  kElu,           // x > 0: x, else a * expm1(x)
+  kSelu,
+  kCelu,          // max(x, 0) + a * expm1(min(x, 0) / a)
+  kGelu,          // exact, by erf
+  kGeluTanh,      // the tanh approximation
+  kSigmoid,
+  kHardSigmoid,   // clip(a * x + b, 0, 1)
+  kSilu,
+  kHardSilu,      // x * clip(x / 6 + 0.5, 0, 1)
+  kTanh,
+  kHardTanh,      // clip(x, -1, 1)
+  kTanhShrink,
+  kSoftplus,
+  kSoftsign,
+  kSoftShrink,    // threshold a
+  kHardShrink,    // threshold a
+  kThreshold,     // x > a: x, else b
+  kSquareplus,    // (x + sqrt(x * x + a)) / 2
+  kSparsePlus,
+  kSparseSigmoid,
+  kLogSigmoid,
+  kMish,
+  kExp,
+  kLog,
+  kSqrt,
+  kRsqrt,
+  kSquare,
+  kAbs,
+  kNegative,
+  kReciprocal,
+  kSign,
+  kErf,
+};
+
+struct Activation {
+  Function function = Function::kIdentity;
+  float a = 0;
+  float b = 0;
+  float c = 0;
+  bool identity() const noexcept { return function == Function::kIdentity; }
+  friend bool operator==(const Activation&, const Activation&) = default;
+};
+
+// What a matrix-like op does to each result before it stores it:
+// y = activation(x * W + bias + residual). The operands bias (per output channel) and residual
+// (shape of the result) follow the op's own, in this order, where the flags say so.
+struct Epilogue {
+  bool bias = false;
+  bool residual = false;
+  Activation activation;
+};
+
+enum class Padding : std::uint8_t { kValid, kSame, kCausal, kExplicit };
+
+// How a window moves over 1 to 3 spatial axes.
+struct Window {
+  std::size_t rank = 2;
+  std::array<std::int64_t, 3> size{1, 1, 1};
+  std::array<std::int64_t, 3> strides{1, 1, 1};
+  std::array<std::int64_t, 3> dilation{1, 1, 1};
+  Padding padding = Padding::kValid;
+  std::array<std::int64_t, 3> before{};  // kExplicit only: cells of padding on each side
+  std::array<std::int64_t, 3> after{};
+};
+
+// x (..., in), W (in, out) constant -> (..., out).
+struct Linear {
+  Epilogue epilogue;
+};
+// a (..., m, k), b (..., k, n), equal leading dimensions -> (..., m, n). Flags transpose the last
+// two axes of an operand.
+struct MatMul {
+  bool transpose_a = false;
+  bool transpose_b = false;
+  float scale = 1;
+};
+// x (n, spatial..., in), W (window..., in / groups, out) constant -> (n, spatial'..., out).
+struct Conv {
+  Window window;
+  std::int64_t groups = 1;
+  Epilogue epilogue;
+};
+// x (n, spatial..., in), W (window..., in, multiplier) constant -> (n, spatial'..., in * multiplier).
+struct DepthwiseConv {
+  Window window;
+  Epilogue epilogue;
+};
+// x (n, spatial..., c). Maximum pads with -inf, average divides by the cells inside.
+struct Pool {
+  enum class Kind : std::uint8_t { kMax, kAverage } kind = Kind::kMax;
+  Window window;
+};
+// x, axes ascending. kAny and kAll take bool and give bool; the others keep the dtype.
+struct Reduce {
+  enum class Kind : std::uint8_t { kSum, kMean, kMax, kMin, kProduct, kAny, kAll } kind = Kind::kSum;
+  std::vector<std::int64_t> axes;
+  bool keep_dims = false;
+};
+// x -> f(x), element by element.
+struct Unary {
+  Activation activation;
+};
+// a, b with NumPy broadcasting. Both of one dtype; comparisons and logic give bool.
+struct Binary {
+  enum class Kind : std::uint8_t {
+    kAdd, kSubtract, kMultiply, kDivide, kMaximum, kMinimum, kPower,
+    kEqual, kNotEqual, kGreater, kGreaterEqual, kLess, kLessEqual,
+    kAnd, kOr,
+  } kind = Kind::kAdd;
+};
+// bool -> bool.
+struct Not {};
+// condition (bool), a, b, broadcast together -> a where the condition holds, else b.
+struct Select {};
+// x, scale (c), shift (c) -> x * scale + shift along the last axis. How BatchNormalization arrives,
+// and what folds into the op before it.
+struct Affine {};
+// x -> softmax along `axis` (logarithm of it if `log`).
+struct Softmax {
+  std::int64_t axis = -1;
+  bool log = false;
+};
+// x -> sparsemax along the last axis.
+struct Sparsemax {};
+// x[, gamma][, beta] -> (x - mean) * rsqrt(variance + epsilon) * gamma + beta over the last `axes`
+// axes; gamma and beta have their shape. Without `center_mean` the mean is not subtracted (the
+// variance is still about the mean).
+struct LayerNorm {
+  std::size_t axes = 1;
+  float epsilon = 1e-3F;
+  bool gamma = false;
+  bool beta = false;
+  bool center_mean = true;
+};
+// x -> x / max(l2 norm along axis, epsilon).
+struct L2Normalize {
+  std::int64_t axis = -1;
+  float epsilon = 1e-7F;
+};
+// ids (any shape; integer or float, truncated), table (rows, width) constant -> ids.shape + (width).
+// An id outside the table is an error of the request (the run reports it).
+struct Gather {};
+// y's axis i is x's axis permutation[i].
+struct Transpose {
+  std::vector<std::int64_t> permutation;
+};
+// Row-major reinterpretation. An entry >= 0 is that dimension; kCopy(i) copies dimension i of the
+// input; at most one kInfer takes what remains.
+struct Reshape {
+  static constexpr std::int64_t kInfer = -1;
+  static constexpr std::int64_t copy(std::size_t axis) { return -2 - static_cast<std::int64_t>(axis); }
+  std::vector<std::int64_t> dims;
+};
+// Two or more tensors of one dtype.
+struct Concat {
+  std::int64_t axis = -1;
+};
+// x[..., begin:end:step, ...] on one axis; negative counts from the end, an absent end is the end.
+// step may be -1 (then begin absent = last).
+struct Slice {
+  std::int64_t axis = 0;
+  std::optional<std::int64_t> begin;
+  std::optional<std::int64_t> end;
+  std::int64_t step = 1;
+};
+// Per axis: cells put before and after, of `value`.
+struct Pad {
+  std::vector<std::int64_t> before;
+  std::vector<std::int64_t> after;
+  float value = 0;
+};
+// x repeated `times` as a whole along `axis`.
+struct Tile {
+  std::int64_t axis = 0;
+  std::int64_t times = 1;
+};
+struct Cast {
+  DType to = DType::kFloat32;
+};
+
+// Gated recurrent layers over x (n, t, in). Operands: x, kernel (in, g*u), recurrent (u, g*u),
+// [bias], [mask (n, t) bool], [initial h (n, u)[, initial c (n, u)]]. Results: y, h, c (LSTM only),
+// where y is (n, t, u) if `sequences` else (n, u). Keras' semantics (gate order i f c o / z r h;
+// masked steps repeat the state, and emit the previous output or zero).
+struct Recurrent {
+  enum class Cell : std::uint8_t { kSimple, kLstm, kGru, kGruResetAfter } cell = Cell::kLstm;
+  Activation activation;            // tanh
+  Activation recurrent_activation;  // sigmoid
+  bool sequences = false;
+  bool backwards = false;           // from the last step to the first; y stays in that order
+  bool zero_output_for_mask = false;
+  bool bias = false;
+  bool mask = false;
+  bool initial_state = false;
+};
+
+using Op = std::variant<Linear, MatMul, Conv, DepthwiseConv, Pool, Reduce, Unary, Binary, Not,
+                        Select, Affine, Softmax, Sparsemax, LayerNorm, L2Normalize, Gather,
+                        Transpose, Reshape, Concat, Slice, Pad, Tile, Cast, Recurrent>;
+
+// "Linear", "Conv", ...
+std::string_view op_name(const Op& op) noexcept;
+
+struct ValueType {
+  DType dtype = DType::kFloat32;
+  Shape shape;
+  friend bool operator==(const ValueType&, const ValueType&) = default;
+};
+
+// Types of the op's results for operands of these types, which may have unknown dimensions.
+// Throws Error(kInvalidArgument) where they do not fit, saying how.
+std::vector<ValueType> infer(const Op& op, const std::vector<ValueType>& operands);
+
+// Floating-point operations, two per multiply-add of products, convolutions and recurrences, one
+// per element and pass otherwise; unknown dimensions count as 1.
+double flops(const Op& op, const std::vector<ValueType>& operands,
+             const std::vector<ValueType>& results);
+
+// The geometry of a window on one axis of `size` cells.
+struct WindowAxis {
+  std::int64_t output = 0;
+  std::int64_t before = 0;  // cells of padding
+};
+WindowAxis window_axis(const Window& window, std::size_t axis, std::int64_t size);
+
+}  // namespace kerf::program
