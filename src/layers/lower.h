@@ -26,7 +26,8 @@ CallOutline outline(const graph::Layer& layer, const boost::json::object& argume
                     std::span<const graph::TensorId> masks, const graph::Graph& graph);
 
 // Lowers the calls of a cut to ops: feeds in the cut's order, fetches likewise. Weights must be
-// present. Feeds have the graph's dtypes; bool masks are bool.
-program::Program lower(const graph::Cut& cut);
+// present. Feeds have the graph's dtypes; bool masks are bool. What is computed from weights alone
+// comes from, and stays in, `cache`.
+program::Program lower(const graph::Cut& cut, program::ConstantCache& cache);
 
 }  // namespace kerf::layers
