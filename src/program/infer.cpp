@@ -1,0 +1,509 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "kerf/error.h"
+#include "program/op.h"
+
+namespace kerf::program {
+namespace {
+
+constexpr std::int64_t kUnknown = Shape::kUnknown;
+using Operands = std::vector<ValueType>;
+
+[[noreturn]] void fail(const std::string& message) {
+  throw Error(ErrorCode::kInvalidArgument, message);
+}
+
+bool compatible(std::int64_t a, std::int64_t b) { return a == b || a == kUnknown || b == kUnknown; }
+
+void require_rank(const ValueType& x, std::size_t rank, std::string_view what) {
+  if (x.shape.rank() != rank) {
+    fail(fmt::format("{} needs {} dimensions, but has the shape {}", what, rank,
+                     x.shape.to_string()));
+  }
+}
+
+void require_float(const ValueType& x, std::string_view what) {
+  if (x.dtype != DType::kFloat32) {
+    fail(fmt::format("{} is {}, but must be float32", what, dtype_name(x.dtype)));
+  }
+}
+
+std::size_t axis_of(std::int64_t axis, std::size_t rank) {
+  const std::int64_t positive = axis < 0 ? axis + static_cast<std::int64_t>(rank) : axis;
+  if (positive < 0 || positive >= static_cast<std::int64_t>(rank)) {
+    fail(fmt::format("there is no axis {} in {} dimensions", axis, rank));
+  }
+  return static_cast<std::size_t>(positive);
+}
+
+Shape broadcast(const Shape& a, const Shape& b) {
+  const std::size_t rank = std::max(a.rank(), b.rank());
+  Shape result;
+  for (std::size_t i = 0; i < rank; ++i) {
+    const std::int64_t x = i + a.rank() < rank ? 1 : a[i + a.rank() - rank];
+    const std::int64_t y = i + b.rank() < rank ? 1 : b[i + b.rank() - rank];
+    if (x == y || y == 1) {
+      result.push_back(x);
+    } else if (x == 1 || x == kUnknown) {
+      result.push_back(y);
+    } else if (y == kUnknown) {
+      result.push_back(x);
+    } else {
+      fail(fmt::format("the shapes {} and {} do not fit together", a.to_string(), b.to_string()));
+    }
+  }
+  return result;
+}
+
+// Checks the bias and residual operands that follow the first `count`.
+void check_epilogue(const Epilogue& epilogue, const Operands& operands, std::size_t count,
+                    const Shape& result) {
+  std::size_t next = count;
+  if (epilogue.bias) {
+    const Shape& bias = operands.at(next++).shape;
+    if (bias.rank() != 1 || !compatible(bias[0], result.back())) {
+      fail(fmt::format("the bias has the shape {}, but {} channels are computed", bias.to_string(),
+                       result.back()));
+    }
+  }
+  if (epilogue.residual) {
+    const Shape& residual = operands.at(next++).shape;
+    if (residual.rank() != result.rank()) fail("the residual does not have the result's shape");
+  }
+}
+
+Shape window_result(const Window& window, const Shape& x, std::int64_t channels) {
+  if (x.rank() != window.rank + 2) {
+    fail(fmt::format("{} dimensions are needed, but the input has the shape {}", window.rank + 2,
+                     x.to_string()));
+  }
+  Shape result{x[0]};
+  for (std::size_t axis = 0; axis < window.rank; ++axis) {
+    const std::int64_t size = x[axis + 1];
+    const std::int64_t output = size == kUnknown ? kUnknown : window_axis(window, axis, size).output;
+    if (size != kUnknown && size != 0 && output <= 0) {
+      fail(fmt::format("a window of {} does not fit into {} cells", window.size[axis], size));
+    }
+    result.push_back(output);
+  }
+  result.push_back(channels);
+  return result;
+}
+
+struct Infer {
+  const Operands& operands;
+
+  const ValueType& x() const { return operands.at(0); }
+
+  std::vector<ValueType> operator()(const Linear& op) const {
+    const Shape& w = operands.at(1).shape;
+    require_float(x(), "the input");
+    if (w.rank() != 2 || x().shape.rank() == 0 || !compatible(x().shape.back(), w[0])) {
+      fail(fmt::format("an input of shape {} does not fit a kernel of shape {}",
+                       x().shape.to_string(), w.to_string()));
+    }
+    Shape result = x().shape;
+    result[result.rank() - 1] = w[1];
+    check_epilogue(op.epilogue, operands, 2, result);
+    return {{DType::kFloat32, result}};
+  }
+
+  std::vector<ValueType> operator()(const MatMul& op) const {
+    const Shape& a = x().shape;
+    const Shape& b = operands.at(1).shape;
+    if (a.rank() < 2 || a.rank() != b.rank()) {
+      fail(fmt::format("matrices of shapes {} and {} cannot be multiplied", a.to_string(),
+                       b.to_string()));
+    }
+    const std::size_t rank = a.rank();
+    const std::int64_t m = a[rank - (op.transpose_a ? 1 : 2)];
+    const std::int64_t ka = a[rank - (op.transpose_a ? 2 : 1)];
+    const std::int64_t kb = b[rank - (op.transpose_b ? 1 : 2)];
+    const std::int64_t n = b[rank - (op.transpose_b ? 2 : 1)];
+    Shape result = a;
+    for (std::size_t i = 0; i + 2 < rank; ++i) {
+      if (!compatible(a[i], b[i])) fail("the batches of two matrix products differ");
+      if (a[i] == kUnknown) result[i] = b[i];
+    }
+    if (!compatible(ka, kb)) {
+      fail(fmt::format("matrices of shapes {} and {} cannot be multiplied", a.to_string(),
+                       b.to_string()));
+    }
+    result[rank - 2] = m;
+    result[rank - 1] = n;
+    return {{DType::kFloat32, result}};
+  }
+
+  std::vector<ValueType> operator()(const Conv& op) const {
+    const Shape& w = operands.at(1).shape;
+    require_float(x(), "the input");
+    require_rank(x(), op.window.rank + 2, "the input");
+    if (w.rank() != op.window.rank + 2) fail("the kernel's rank does not fit the input's");
+    const std::int64_t in = x().shape.back();
+    if (op.groups < 1 || (in != kUnknown && w[w.rank() - 2] != kUnknown &&
+                          in != w[w.rank() - 2] * op.groups)) {
+      fail(fmt::format("an input with {} channels does not fit a kernel of shape {} in {} groups",
+                       in, w.to_string(), op.groups));
+    }
+    if (w.back() % op.groups != 0) {
+      fail(fmt::format("{} filters cannot be divided into {} groups", w.back(), op.groups));
+    }
+    const Shape result = window_result(op.window, x().shape, w.back());
+    check_epilogue(op.epilogue, operands, 2, result);
+    return {{DType::kFloat32, result}};
+  }
+
+  std::vector<ValueType> operator()(const DepthwiseConv& op) const {
+    const Shape& w = operands.at(1).shape;
+    require_float(x(), "the input");
+    require_rank(x(), op.window.rank + 2, "the input");
+    if (w.rank() != op.window.rank + 2 || !compatible(w[w.rank() - 2], x().shape.back())) {
+      fail(fmt::format("an input of shape {} does not fit a depthwise kernel of shape {}",
+                       x().shape.to_string(), w.to_string()));
+    }
+    const std::int64_t channels = w[w.rank() - 2] == kUnknown || w.back() == kUnknown
+                                      ? kUnknown
+                                      : w[w.rank() - 2] * w.back();
+    const Shape result = window_result(op.window, x().shape, channels);
+    check_epilogue(op.epilogue, operands, 2, result);
+    return {{DType::kFloat32, result}};
+  }
+
+  std::vector<ValueType> operator()(const Pool& op) const {
+    require_float(x(), "the input");
+    require_rank(x(), op.window.rank + 2, "the input");
+    return {{DType::kFloat32, window_result(op.window, x().shape, x().shape.back())}};
+  }
+
+  std::vector<ValueType> operator()(const Reduce& op) const {
+    const bool logic = op.kind == Reduce::Kind::kAny || op.kind == Reduce::Kind::kAll;
+    if (logic && x().dtype != DType::kBool) fail("any and all need a bool input");
+    Shape result;
+    for (std::size_t i = 0; i < x().shape.rank(); ++i) {
+      if (std::ranges::find(op.axes, static_cast<std::int64_t>(i)) == op.axes.end()) {
+        result.push_back(x().shape[i]);
+      } else if (op.keep_dims) {
+        result.push_back(1);
+      }
+    }
+    for (const std::int64_t axis : op.axes) axis_of(axis, x().shape.rank());
+    return {{x().dtype, result}};
+  }
+
+  std::vector<ValueType> operator()(const Unary&) const {
+    require_float(x(), "the input");
+    return {x()};
+  }
+
+  std::vector<ValueType> operator()(const Binary& op) const {
+    const ValueType& b = operands.at(1);
+    if (x().dtype != b.dtype) {
+      fail(fmt::format("{} and {} tensors cannot be combined", dtype_name(x().dtype),
+                       dtype_name(b.dtype)));
+    }
+    const bool logic = op.kind >= Binary::Kind::kEqual;
+    return {{logic ? DType::kBool : x().dtype, broadcast(x().shape, b.shape)}};
+  }
+
+  std::vector<ValueType> operator()(const Not&) const { return {x()}; }
+
+  std::vector<ValueType> operator()(const Select&) const {
+    const Shape both = broadcast(operands.at(1).shape, operands.at(2).shape);
+    return {{operands[1].dtype, broadcast(x().shape, both)}};
+  }
+
+  std::vector<ValueType> operator()(const Affine&) const {
+    require_float(x(), "the input");
+    for (std::size_t i = 1; i < 3; ++i) {
+      const Shape& vector = operands.at(i).shape;
+      if (vector.rank() != 1 || x().shape.rank() == 0 ||
+          !compatible(vector[0], x().shape.back())) {
+        fail(fmt::format("a vector of shape {} does not fit the channels of an input of shape {}",
+                         vector.to_string(), x().shape.to_string()));
+      }
+    }
+    return {x()};
+  }
+
+  std::vector<ValueType> operator()(const Softmax& op) const {
+    require_float(x(), "the input");
+    axis_of(op.axis, x().shape.rank());
+    return {x()};
+  }
+  std::vector<ValueType> operator()(const Sparsemax&) const {
+    require_float(x(), "the input");
+    return {x()};
+  }
+
+  std::vector<ValueType> operator()(const LayerNorm& op) const {
+    require_float(x(), "the input");
+    if (op.axes == 0 || op.axes > x().shape.rank()) fail("too many axes are normalised");
+    std::size_t next = 1;
+    for (const bool present : {op.gamma, op.beta}) {
+      if (!present) continue;
+      const Shape& vector = operands.at(next++).shape;
+      bool fits = vector.rank() == op.axes;
+      for (std::size_t i = 0; fits && i < op.axes; ++i) {
+        fits = compatible(vector[i], x().shape[x().shape.rank() - op.axes + i]);
+      }
+      if (!fits) {
+        fail(fmt::format("weights of shape {} do not fit an input of shape {}", vector.to_string(),
+                         x().shape.to_string()));
+      }
+    }
+    return {x()};
+  }
+
+  std::vector<ValueType> operator()(const L2Normalize& op) const {
+    require_float(x(), "the input");
+    axis_of(op.axis, x().shape.rank());
+    return {x()};
+  }
+
+  std::vector<ValueType> operator()(const Gather&) const {
+    const Shape& table = operands.at(1).shape;
+    if (table.rank() != 2) fail("a table needs two dimensions");
+    Shape result = x().shape;
+    result.push_back(table[1]);
+    return {{operands[1].dtype, result}};
+  }
+
+  std::vector<ValueType> operator()(const Transpose& op) const {
+    const std::size_t rank = x().shape.rank();
+    std::vector<bool> seen(rank);
+    Shape result;
+    for (const std::int64_t axis : op.permutation) {
+      const std::size_t a = axis_of(axis, rank);
+      if (seen[a]) fail("an axis appears twice in a permutation");
+      seen[a] = true;
+      result.push_back(x().shape[a]);
+    }
+    if (op.permutation.size() != rank) {
+      fail(fmt::format("a permutation of {} axes does not fit the shape {}", op.permutation.size(),
+                       x().shape.to_string()));
+    }
+    return {{x().dtype, result}};
+  }
+
+  std::vector<ValueType> operator()(const Reshape& op) const;
+  std::vector<ValueType> operator()(const Concat& op) const;
+  std::vector<ValueType> operator()(const Slice& op) const;
+
+  std::vector<ValueType> operator()(const Pad& op) const {
+    Shape result = x().shape;
+    if (op.before.size() != result.rank() || op.after.size() != result.rank()) {
+      fail("a padding does not fit the input's rank");
+    }
+    for (std::size_t i = 0; i < result.rank(); ++i) {
+      if (op.before[i] < 0 || op.after[i] < 0) fail("a padding is negative");
+      if (result[i] != kUnknown) result[i] += op.before[i] + op.after[i];
+    }
+    return {{x().dtype, result}};
+  }
+
+  std::vector<ValueType> operator()(const Tile& op) const {
+    Shape result = x().shape;
+    const std::size_t axis = axis_of(op.axis, result.rank());
+    if (op.times < 0) fail("a tensor cannot be repeated a negative number of times");
+    if (result[axis] != kUnknown &&
+        __builtin_mul_overflow(result[axis], op.times, &result[axis])) {
+      fail("a repeated tensor is too large");
+    }
+    return {{x().dtype, result}};
+  }
+
+  std::vector<ValueType> operator()(const Cast& op) const { return {{op.to, x().shape}}; }
+  std::vector<ValueType> operator()(const Recurrent& op) const;
+};
+
+std::vector<ValueType> Infer::operator()(const Reshape& op) const {
+  const Shape& from = x().shape;
+  // Copied dimensions cancel out of the count, known or not.
+  std::vector<bool> copied(from.rank());
+  std::int64_t known = 1;
+  std::ptrdiff_t inferred = -1;
+  Shape result;
+  for (const std::int64_t dim : op.dims) {
+    if (dim == Reshape::kInfer) {
+      inferred = static_cast<std::ptrdiff_t>(result.rank());
+      result.push_back(kUnknown);
+    } else if (dim < 0) {
+      const auto axis = static_cast<std::size_t>(-2 - dim);
+      if (axis >= from.rank()) fail("a reshape copies a dimension that the input does not have");
+      copied[axis] = true;
+      result.push_back(from[axis]);
+    } else {
+      if (__builtin_mul_overflow(known, dim, &known)) fail("a shape is too large");
+      result.push_back(dim);
+    }
+  }
+  std::int64_t rest = 1;
+  bool rest_known = true;
+  for (std::size_t i = 0; i < from.rank(); ++i) {
+    if (copied[i]) continue;
+    if (from[i] == kUnknown) {
+      rest_known = false;
+    } else if (__builtin_mul_overflow(rest, from[i], &rest)) {
+      fail("a shape is too large");
+    }
+  }
+  if (!rest_known) return {{x().dtype, result}};
+  if (inferred >= 0) {
+    if (known == 0 ? rest != 0 : rest % known != 0) {
+      fail(fmt::format("an input of shape {} cannot be reshaped to {}", from.to_string(),
+                       result.to_string()));
+    }
+    result[static_cast<std::size_t>(inferred)] = known == 0 ? 0 : rest / known;
+  } else if (rest != known) {
+    fail(fmt::format("an input of shape {} cannot be reshaped to {}", from.to_string(),
+                     result.to_string()));
+  }
+  return {{x().dtype, result}};
+}
+
+std::vector<ValueType> Infer::operator()(const Concat& op) const {
+  ValueType result = x();
+  const std::size_t axis = axis_of(op.axis, result.shape.rank());
+  for (std::size_t i = 1; i < operands.size(); ++i) {
+    const ValueType& next = operands[i];
+    bool fits = next.dtype == result.dtype && next.shape.rank() == result.shape.rank();
+    for (std::size_t d = 0; fits && d < result.shape.rank(); ++d) {
+      if (d == axis) {
+        result.shape[d] = result.shape[d] == kUnknown || next.shape[d] == kUnknown
+                              ? kUnknown
+                              : result.shape[d] + next.shape[d];
+      } else {
+        fits = compatible(result.shape[d], next.shape[d]);
+        if (result.shape[d] == kUnknown) result.shape[d] = next.shape[d];
+      }
+    }
+    if (!fits) {
+      fail(fmt::format("{} {} and {} {} cannot be concatenated along axis {}",
+                       dtype_name(x().dtype), x().shape.to_string(), dtype_name(next.dtype),
+                       next.shape.to_string(), op.axis));
+    }
+  }
+  return {result};
+}
+
+std::vector<ValueType> Infer::operator()(const Slice& op) const {
+  ValueType result = x();
+  const std::size_t axis = axis_of(op.axis, result.shape.rank());
+  const std::int64_t size = result.shape[axis];
+  if (op.step != 1 && op.step != -1) fail("a slice has a step other than 1 or -1");
+  if (size == kUnknown) {
+    if (op.begin || op.end) result.shape[axis] = kUnknown;
+    return {result};
+  }
+  const auto place = [size](std::int64_t i) {
+    return std::clamp<std::int64_t>(i < 0 ? i + size : i, 0, size);
+  };
+  if (op.step == 1) {
+    const std::int64_t begin = place(op.begin.value_or(0));
+    const std::int64_t end = place(op.end.value_or(size));
+    result.shape[axis] = std::max<std::int64_t>(end - begin, 0);
+  } else if (op.begin || op.end) {
+    fail("a reversed slice must be of the whole axis");
+  }
+  return {result};
+}
+
+std::vector<ValueType> Infer::operator()(const Recurrent& op) const {
+  require_float(x(), "the input");
+  require_rank(x(), 3, "the input of a recurrent layer");
+  const Shape& kernel = operands.at(1).shape;
+  const Shape& recurrent = operands.at(2).shape;
+  const std::int64_t gates = op.cell == Recurrent::Cell::kLstm     ? 4
+                             : op.cell == Recurrent::Cell::kSimple ? 1
+                                                                   : 3;
+  const std::int64_t units = recurrent.rank() == 2 ? recurrent[0] : kUnknown;
+  if (kernel.rank() != 2 || recurrent.rank() != 2 || recurrent[1] != gates * units ||
+      kernel[1] != gates * units || !compatible(kernel[0], x().shape[2])) {
+    fail(fmt::format("kernels of shapes {} and {} do not fit an input of shape {}",
+                     kernel.to_string(), recurrent.to_string(), x().shape.to_string()));
+  }
+  std::size_t next = 3;
+  if (op.bias) ++next;
+  if (op.mask) {
+    const ValueType& mask = operands.at(next++);
+    if (mask.dtype != DType::kBool || mask.shape.rank() != 2) {
+      fail(fmt::format("a mask must be bool of shape (batch, steps), not {} {}",
+                       dtype_name(mask.dtype), mask.shape.to_string()));
+    }
+  }
+  if (op.initial_state) {
+    const std::size_t states = op.cell == Recurrent::Cell::kLstm ? 2 : 1;
+    for (std::size_t i = 0; i < states; ++i) {
+      const Shape& state = operands.at(next++).shape;
+      if (state.rank() != 2 || !compatible(state[1], units)) {
+        fail(fmt::format("an initial state of shape {} does not fit {} units", state.to_string(),
+                         units));
+      }
+    }
+  }
+  const Shape state{x().shape[0], units};
+  const Shape y = op.sequences ? Shape{x().shape[0], x().shape[1], units} : state;
+  std::vector<ValueType> results{{DType::kFloat32, y}, {DType::kFloat32, state}};
+  if (op.cell == Recurrent::Cell::kLstm) results.push_back({DType::kFloat32, state});
+  return results;
+}
+
+double count(const Shape& shape) {
+  double product = 1;
+  for (const std::int64_t dim : shape) product *= dim == kUnknown ? 1.0 : static_cast<double>(dim);
+  return product;
+}
+
+}  // namespace
+
+std::vector<ValueType> infer(const Op& op, const std::vector<ValueType>& operands) {
+  if (operands.empty()) fail("an operation has no operands");
+  return std::visit(Infer{operands}, op);
+}
+
+double flops(const Op& op, const std::vector<ValueType>& operands,
+             const std::vector<ValueType>& results) {
+  const double result = results.empty() ? 0 : count(results[0].shape);
+  if (std::holds_alternative<Linear>(op)) {
+    return 2 * result * count(Shape{operands[1].shape[0]});
+  }
+  if (std::holds_alternative<Conv>(op) || std::holds_alternative<DepthwiseConv>(op)) {
+    const Shape& w = operands[1].shape;
+    const double per_output =
+        std::holds_alternative<Conv>(op)
+            ? count(w) / count(Shape{w.back()})
+            : count(w) / (count(Shape{w.back()}) * count(Shape{w[w.rank() - 2]}));
+    return 2 * result * per_output;
+  }
+  if (const auto* matmul = std::get_if<MatMul>(&op)) {
+    const Shape& a = operands[0].shape;
+    return 2 * result * count(Shape{a[a.rank() - (matmul->transpose_a ? 2 : 1)]});
+  }
+  if (std::holds_alternative<Recurrent>(op)) {
+    const double steps = count(Shape{operands[0].shape[0]}) * count(Shape{operands[0].shape[1]});
+    return 2 * steps * (count(operands[1].shape) + count(operands[2].shape));
+  }
+  if (const auto* pool = std::get_if<Pool>(&op)) {
+    double cells = 1;
+    for (std::size_t i = 0; i < pool->window.rank; ++i) {
+      cells *= static_cast<double>(pool->window.size[i]);
+    }
+    return result * cells;
+  }
+  if (std::holds_alternative<Reduce>(op)) return count(operands[0].shape);
+  if (std::holds_alternative<Softmax>(op) || std::holds_alternative<LayerNorm>(op) ||
+      std::holds_alternative<Sparsemax>(op) || std::holds_alternative<L2Normalize>(op)) {
+    return 5 * result;
+  }
+  if (std::holds_alternative<Affine>(op)) return 2 * result;
+  const bool moves_only = std::holds_alternative<Reshape>(op) ||
+                          std::holds_alternative<Transpose>(op) ||
+                          std::holds_alternative<Concat>(op) || std::holds_alternative<Slice>(op) ||
+                          std::holds_alternative<Pad>(op) || std::holds_alternative<Tile>(op) ||
+                          std::holds_alternative<Gather>(op) || std::holds_alternative<Cast>(op);
+  return moves_only ? 0 : result;
+}
+
+}  // namespace kerf::program

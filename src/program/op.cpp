@@ -1,0 +1,41 @@
+#include "program/op.h"
+
+#include <algorithm>
+#include <array>
+
+namespace kerf::program {
+
+std::string_view op_name(const Op& op) noexcept {
+  static constexpr std::array<std::string_view, std::variant_size_v<Op>> kNames{
+      "Linear",      "MatMul",    "Conv",      "DepthwiseConv", "Pool",   "Reduce",
+      "Unary",       "Binary",    "Not",       "Select",        "Affine", "Softmax",
+      "Sparsemax",   "LayerNorm", "L2Normalize", "Gather",      "Transpose", "Reshape",
+      "Concat",      "Slice",     "Pad",       "Tile",          "Cast",   "Recurrent"};
+  return kNames[op.index()];
+}
+
+WindowAxis window_axis(const Window& window, std::size_t axis, std::int64_t size) {
+  const std::int64_t stride = window.strides[axis];
+  const std::int64_t extent = (window.size[axis] - 1) * window.dilation[axis] + 1;
+  switch (window.padding) {
+    case Padding::kSame: {
+      const std::int64_t output = (size + stride - 1) / stride;
+      const std::int64_t total = std::max<std::int64_t>((output - 1) * stride + extent - size, 0);
+      return {.output = output, .before = total / 2};
+    }
+    case Padding::kCausal: {
+      const std::int64_t padded = size + extent - 1;
+      return {.output = padded < extent ? 0 : (padded - extent) / stride + 1, .before = extent - 1};
+    }
+    case Padding::kExplicit: {
+      const std::int64_t padded = size + window.before[axis] + window.after[axis];
+      return {.output = padded < extent ? 0 : (padded - extent) / stride + 1,
+              .before = window.before[axis]};
+    }
+    case Padding::kValid:
+      break;
+  }
+  return {.output = size < extent ? 0 : (size - extent) / stride + 1, .before = 0};
+}
+
+}  // namespace kerf::program
