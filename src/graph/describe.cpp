@@ -1,0 +1,175 @@
+#include "graph/describe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <set>
+
+#include "graph/cut.h"
+
+namespace kerf::graph {
+namespace {
+
+namespace json = boost::json;
+
+std::string join(const Graph& graph, std::span<const TensorId> tensors) {
+  std::string text;
+  for (const TensorId tensor : tensors)
+    text += (text.empty() ? "" : ", ") + address_of(graph, tensor);
+  return text;
+}
+
+std::string fitted(std::string text, std::size_t width) {
+  if (text.size() > width) text = text.substr(0, width - 3) + "...";
+  return text;
+}
+
+json::array dims(const Shape& shape) { return json::array(shape.begin(), shape.end()); }
+
+json::object tensor_json(const Graph& graph, TensorId id) {
+  const GraphTensor& tensor = graph.tensor(id);
+  json::array aliases;
+  for (const std::string& address : addresses_of(graph, id)) aliases.emplace_back(address);
+  return {{"address", address_of(graph, id)},
+          {"addresses", std::move(aliases)},
+          {"datatype", dtype_protocol_name(tensor.dtype)},
+          {"shape", dims(tensor.shape)},
+          {"mask", tensor.mask}};
+}
+
+json::array ports_json(const Graph& graph, std::span<const Port> ports) {
+  json::array array;
+  for (const Port& port : ports) {
+    const GraphTensor& tensor = graph.tensor(port.tensor);
+    array.push_back(json::object{{"name", port.name},
+                                 {"datatype", dtype_protocol_name(tensor.dtype)},
+                                 {"shape", dims(tensor.shape)}});
+  }
+  return array;
+}
+
+}  // namespace
+
+std::string describe_text(const Graph& graph) {
+  std::string text = fmt::format("model {}\n\n", graph.name());
+  constexpr auto kRow = "{:<40} {:<24} {:>12}  {}\n";
+  text += fmt::format(kRow, "tensor (layer class)", "output shape", "parameters", "connected to");
+  text += std::string(100, '-') + "\n";
+  for (const Port& port : graph.inputs()) {
+    text += fmt::format(kRow, fitted(port.name + " (input)", 40),
+                        graph.tensor(port.tensor).shape.to_string(), 0, "");
+  }
+  std::set<LayerId> counted;
+  std::int64_t total = 0;
+  for (const Call& call : graph.calls()) {
+    const Layer& layer = graph.layer_of(call);
+    const std::int64_t parameters = counted.insert(call.layer).second ? layer.parameter_count() : 0;
+    total += parameters;
+    for (std::size_t i = 0; i < call.outputs.size(); ++i) {
+      const TensorId id = call.outputs[i];
+      text += fmt::format(
+          kRow, fitted(fmt::format("{} ({})", address_of(graph, id), layer.class_name), 40),
+          graph.tensor(id).shape.to_string(), i == 0 ? parameters : 0,
+          i == 0 ? join(graph, call.inputs) : "");
+      const TensorId mask = call.masks[i];
+      if (mask != kNone && graph.tensor(mask).mask &&
+          graph.tensor(mask).producer == graph.tensor(id).producer) {
+        text += fmt::format(kRow, fitted(address_of(graph, mask), 40),
+                            graph.tensor(mask).shape.to_string(), 0, "");
+      }
+    }
+  }
+  text += std::string(100, '-') + "\n";
+  text += fmt::format("parameters: {}\n", total);
+  text += "outputs: ";
+  for (const Port& port : graph.outputs()) {
+    text += fmt::format("{}{}", &port == graph.outputs().data() ? "" : ", ", port.name);
+  }
+  text += "\n\ncut points (tensors that every path from the inputs to the outputs passes):\n";
+  constexpr auto kPoint = "{:<40} {:<24} {:>14} {:>16} {:>16}\n";
+  text += fmt::format(kPoint, "address", "shape", "bytes/sample", "flops before", "flops after");
+  for (const Dominator& dominator : dominators(graph)) {
+    text += fmt::format(kPoint, fitted(address_of(graph, dominator.tensor), 40),
+                        graph.tensor(dominator.tensor).shape.to_string(),
+                        dominator.bytes_per_sample, dominator.flops_before, dominator.flops_after);
+  }
+  return text;
+}
+
+json::object describe_json(const Graph& graph) {
+  json::array layers;
+  std::int64_t total = 0;
+  for (LayerId id = 0; id < graph.layers().size(); ++id) {
+    const Layer& layer = graph.layer(id);
+    json::array calls;
+    for (const Call& call : graph.calls()) {
+      if (call.layer != id) continue;
+      json::array inputs;
+      json::array outputs;
+      json::array masks;
+      for (const TensorId input : call.inputs) inputs.emplace_back(address_of(graph, input));
+      for (const TensorId mask : call.implicit_masks) {
+        if (mask != kNone) masks.emplace_back(address_of(graph, mask));
+      }
+      for (const TensorId output : call.outputs) outputs.emplace_back(address_of(graph, output));
+      calls.push_back(json::object{{"inputs", std::move(inputs)},
+                                   {"masks", std::move(masks)},
+                                   {"outputs", std::move(outputs)},
+                                   {"flops", call.flops}});
+    }
+    total += layer.parameter_count();
+    layers.push_back(json::object{{"name", layer.path},
+                                  {"class", layer.class_name},
+                                  {"parameters", layer.parameter_count()},
+                                  {"calls", std::move(calls)}});
+  }
+  json::array tensors;
+  for (TensorId id = 0; id < graph.tensors().size(); ++id) {
+    tensors.push_back(tensor_json(graph, id));
+  }
+  json::array points;
+  for (const Dominator& dominator : dominators(graph)) {
+    points.push_back(json::object{{"address", address_of(graph, dominator.tensor)},
+                                  {"bytes_per_sample", dominator.bytes_per_sample},
+                                  {"flops_before", dominator.flops_before},
+                                  {"flops_after", dominator.flops_after}});
+  }
+  return {{"name", graph.name()},
+          {"parameters", total},
+          {"inputs", ports_json(graph, graph.inputs())},
+          {"outputs", ports_json(graph, graph.outputs())},
+          {"layers", std::move(layers)},
+          {"tensors", std::move(tensors)},
+          {"cut_points", std::move(points)}};
+}
+
+std::string describe_dot(const Graph& graph) {
+  const auto quoted = [](std::string_view text) {
+    std::string result = "\"";
+    for (const char c : text) {
+      if (c == '"' || c == '\\') result += '\\';
+      result += c;
+    }
+    return result + "\"";
+  };
+  std::string text =
+      fmt::format("digraph {} {{\n  rankdir=TB; node [shape=box];\n", quoted(graph.name()));
+  for (const Port& port : graph.inputs()) {
+    text += fmt::format("  t{} [label={}, shape=oval];\n", port.tensor, quoted(port.name));
+  }
+  for (const Call& call : graph.calls()) {
+    const std::string address = address_of(graph, call.outputs.front());
+    text += fmt::format("  t{} [label={}];\n", call.outputs.front(),
+                        quoted(fmt::format("{}\n{}", address, graph.layer_of(call).class_name)));
+    for (const TensorId input : call.inputs) {
+      const CallId producer = graph.tensor(input).producer;
+      const TensorId node = producer == kNone ? input : graph.call(producer).outputs.front();
+      text += fmt::format("  t{} -> t{} [label={}];\n", node, call.outputs.front(),
+                          quoted(graph.tensor(input).shape.to_string()));
+    }
+  }
+  return text + "}\n";
+}
+
+}  // namespace kerf::graph
