@@ -53,11 +53,24 @@ class LayerCall {
   // Declares the next weight and returns it. Weights are float32 values here, whatever the file
   // stored.
   virtual ValueId weight(std::string name, const Shape& shape, bool trainable = true) = 0;
+  // A float32 vector or tensor of `shape` computed from weights of this call by `make`, once per
+  // model; `name` tells it from others of the layer.
+  virtual ValueId derived(std::string_view name, std::vector<ValueId> weights, const Shape& shape,
+                          Tensor (*make)(std::span<const Tensor> weights, double parameter),
+                          double parameter) = 0;
 
   // Sets the next output. `mask`: none, a new bool value, or "the mask of input i travels on"
   // (pass_mask), which does not make this call depend on the mask.
   virtual void output(ValueId value, std::optional<ValueId> mask = {}) = 0;
   virtual void output_passing_mask(ValueId value, std::size_t from_input = 0) = 0;
+
+  // A float32 scalar constant.
+  ValueId scalar(float value) {
+    return ops().constant(Tensor::floats(Shape{}, std::span(&value, 1)));
+  }
+  ValueId activated(ValueId value, const program::Activation& activation) {
+    return activation.identity() ? value : ops().append(program::Unary{activation}, {value});
+  }
 
   const program::ValueType& type(ValueId id) { return ops().type(id); }
   const Shape& shape(ValueId id) { return ops().type(id).shape; }

@@ -1,0 +1,206 @@
+#include <fmt/format.h>
+
+#include "layers/activation.h"
+#include "layers/image_axes.h"
+
+namespace kerf::layers {
+namespace {
+
+// The spatial rank stands in the class name: Conv2D, MaxPooling1D.
+std::size_t rank_of(const LayerCall& call) {
+  return static_cast<std::size_t>(call.layer().class_name[call.layer().class_name.size() - 2] -
+                                  '0');
+}
+
+void require_rank(LayerCall& call, ValueId x, std::size_t rank) {
+  if (call.shape(x).rank() != rank + 2) {
+    call.config().invalid("data_format", fmt::format("needs an input of {} dimensions, not {}",
+                                                     rank + 2, call.shape(x).to_string()));
+  }
+}
+
+program::Window window_of(LayerCall& call, std::size_t rank, std::string_view size_key,
+                          std::int64_t default_size) {
+  const Config& config = call.config();
+  program::Window window{.rank = rank};
+  const auto size = config.integers(size_key, rank, default_size);
+  const bool pool = size_key == "pool_size";
+  const auto strides = config.has("strides") ? config.integers("strides", rank, 1)
+                       : pool                ? size
+                                             : std::vector<std::int64_t>(rank, 1);
+  const auto dilation = config.integers("dilation_rate", rank, 1);
+  for (std::size_t i = 0; i < rank; ++i) {
+    constexpr std::int64_t kLimit = 1 << 20;
+    for (const std::int64_t value : {size[i], strides[i], dilation[i]}) {
+      if (value < 1 || value > kLimit) config.invalid(size_key, "does not describe a window");
+    }
+    window.size[i] = size[i];
+    window.strides[i] = strides[i];
+    window.dilation[i] = dilation[i];
+  }
+  const std::string padding = config.text("padding", "valid");
+  if (padding == "same") {
+    window.padding = program::Padding::kSame;
+  } else if (padding == "causal" && rank == 1) {
+    window.padding = program::Padding::kCausal;
+  } else if (padding != "valid") {
+    config.unsupported("padding", fmt::format("'{}' is not a padding kerf knows", padding));
+  }
+  return window;
+}
+
+// Runs `body` on channels-last data whatever the layer's format.
+template <typename Body>
+void in_channels_last(LayerCall& call, std::size_t rank, const Body& body) {
+  ValueId x = call.input();
+  require_rank(call, x, rank);
+  const bool first = call.config().channels_first();
+  if (first) x = to_channels_last(call, x);
+  ValueId y = body(x);
+  if (first) y = to_channels_first(call, y);
+  call.output(y);
+}
+
+Shape kernel_shape(const program::Window& window, std::int64_t in, std::int64_t out) {
+  Shape shape;
+  for (std::size_t i = 0; i < window.rank; ++i) shape.push_back(window.size[i]);
+  shape.push_back(in);
+  shape.push_back(out);
+  return shape;
+}
+
+std::int64_t known_channels(LayerCall& call, ValueId x) {
+  const std::int64_t channels = call.shape(x).back();
+  if (channels < 1) call.config().unsupported("data_format", "the number of channels is unknown");
+  return channels;
+}
+
+void lower_conv(LayerCall& call) {
+  const std::size_t rank = rank_of(call);
+  in_channels_last(call, rank, [&](ValueId x) {
+    const Config& config = call.config();
+    program::Conv op{.window = window_of(call, rank, "kernel_size", 1),
+                     .groups = config.integer("groups", 1),
+                     .epilogue = {}};
+    const std::int64_t in = known_channels(call, x);
+    if (op.groups < 1 || in % op.groups != 0) {
+      config.invalid("groups", fmt::format("{} groups do not divide {} channels", op.groups, in));
+    }
+    const std::int64_t filters = config.integer("filters");
+    std::vector<ValueId> operands{
+        x, call.weight("kernel", kernel_shape(op.window, in / op.groups, filters))};
+    if (config.boolean("use_bias", true)) {
+      operands.push_back(call.weight("bias", {filters}));
+      op.epilogue.bias = true;
+    }
+    return apply_activation(call, call.ops().append(op, std::move(operands)), "activation");
+  });
+}
+
+void lower_depthwise(LayerCall& call) {
+  const std::size_t rank = rank_of(call);
+  in_channels_last(call, rank, [&](ValueId x) {
+    program::DepthwiseConv op{.window = window_of(call, rank, "kernel_size", 1), .epilogue = {}};
+    const std::int64_t in = known_channels(call, x);
+    const std::int64_t multiplier = call.config().integer("depth_multiplier", 1);
+    std::vector<ValueId> operands{x,
+                                  call.weight("kernel", kernel_shape(op.window, in, multiplier))};
+    if (call.config().boolean("use_bias", true)) {
+      operands.push_back(call.weight("bias", {in * multiplier}));
+      op.epilogue.bias = true;
+    }
+    return apply_activation(call, call.ops().append(op, std::move(operands)), "activation");
+  });
+}
+
+void lower_separable(LayerCall& call) {
+  const std::size_t rank = rank_of(call);
+  in_channels_last(call, rank, [&](ValueId x) {
+    const Config& config = call.config();
+    program::DepthwiseConv depthwise{.window = window_of(call, rank, "kernel_size", 1),
+                                     .epilogue = {}};
+    const std::int64_t in = known_channels(call, x);
+    const std::int64_t multiplier = config.integer("depth_multiplier", 1);
+    const std::int64_t filters = config.integer("filters");
+    program::Conv pointwise{.window = {.rank = rank}, .groups = 1, .epilogue = {}};
+    const ValueId depthwise_kernel =
+        call.weight("depthwise_kernel", kernel_shape(depthwise.window, in, multiplier));
+    const ValueId pointwise_kernel =
+        call.weight("pointwise_kernel", kernel_shape(pointwise.window, in * multiplier, filters));
+    const ValueId middle = call.ops().append(depthwise, {x, depthwise_kernel});
+    std::vector<ValueId> operands{middle, pointwise_kernel};
+    if (config.boolean("use_bias", true)) {
+      operands.push_back(call.weight("bias", {filters}));
+      pointwise.epilogue.bias = true;
+    }
+    return apply_activation(call, call.ops().append(pointwise, std::move(operands)), "activation");
+  });
+}
+
+void lower_pooling(LayerCall& call) {
+  const std::size_t rank = rank_of(call);
+  in_channels_last(call, rank, [&](ValueId x) {
+    program::Pool op{.window = window_of(call, rank, "pool_size", 2)};
+    if (call.layer().class_name.starts_with("Average")) op.kind = program::Pool::Kind::kAverage;
+    return call.ops().append(op, {x});
+  });
+}
+
+void lower_global_pooling(LayerCall& call) {
+  const std::size_t rank = rank_of(call);
+  const ValueId x = call.input();
+  require_rank(call, x, rank);
+  program::ProgramBuilder& ops = call.ops();
+  using Reduce = program::Reduce;
+  const bool keep = call.config().boolean("keepdims", false);
+  const bool average = call.layer().class_name.starts_with("GlobalAverage");
+  std::vector<std::int64_t> axes;
+  for (std::size_t i = 0; i < rank; ++i) {
+    axes.push_back(static_cast<std::int64_t>(i) + (call.config().channels_first() ? 2 : 1));
+  }
+  const auto mask = average && rank == 1 ? call.mask() : std::nullopt;
+  if (!mask) {
+    const auto kind = average ? Reduce::Kind::kMean : Reduce::Kind::kMax;
+    call.output(ops.append(Reduce{kind, axes, keep}, {x}));
+    return;
+  }
+  // The mean over the steps that count.
+  using Binary = program::Binary;
+  using program::Reshape;
+  const ValueId weights = ops.append(program::Cast{DType::kFloat32}, {*mask});
+  const bool first = call.config().channels_first();
+  const std::vector<std::int64_t> dims =
+      first ? std::vector<std::int64_t>{Reshape::copy(0), 1, Reshape::copy(1)}
+            : std::vector<std::int64_t>{Reshape::copy(0), Reshape::copy(1), 1};
+  const ValueId spread = ops.append(Reshape{dims}, {weights});
+  const ValueId kept = ops.append(Binary{Binary::Kind::kMultiply}, {x, spread});
+  const ValueId sum = ops.append(Reduce{Reduce::Kind::kSum, axes, keep}, {kept});
+  const ValueId steps = ops.append(Reduce{Reduce::Kind::kSum, axes, keep}, {spread});
+  call.output(ops.append(Binary{Binary::Kind::kDivide}, {sum, steps}));
+}
+
+}  // namespace
+
+void register_convolution(Registry& registry);
+void register_convolution(Registry& registry) {
+  for (const char* name : {"Conv1D", "Conv2D", "Conv3D"}) {
+    registry.add({.class_name = name, .lower = lower_conv});
+  }
+  for (const char* name : {"DepthwiseConv1D", "DepthwiseConv2D"}) {
+    registry.add({.class_name = name, .lower = lower_depthwise});
+  }
+  for (const char* name : {"SeparableConv1D", "SeparableConv2D"}) {
+    registry.add({.class_name = name, .lower = lower_separable});
+  }
+  for (const char* name : {"MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "AveragePooling1D",
+                           "AveragePooling2D", "AveragePooling3D"}) {
+    registry.add({.class_name = name, .lower = lower_pooling});
+  }
+  for (const char* name :
+       {"GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "GlobalAveragePooling1D",
+        "GlobalAveragePooling2D", "GlobalAveragePooling3D"}) {
+    registry.add({.class_name = name, .lower = lower_global_pooling});
+  }
+}
+
+}  // namespace kerf::layers

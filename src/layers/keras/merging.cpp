@@ -1,0 +1,184 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "kerf/error.h"
+#include "layers/registry.h"
+
+namespace kerf::layers {
+namespace {
+
+using program::Binary;
+using program::Reshape;
+
+bool since_3_4(const LayerCall& call) {
+  return call.layer().keras_major > 3 ||
+         (call.layer().keras_major == 3 && call.layer().keras_minor >= 4);
+}
+
+std::vector<ValueId> inputs_of(LayerCall& call, std::size_t least) {
+  std::vector<ValueId> inputs;
+  for (std::size_t i = 0; i < std::max(call.input_count(), least); ++i) {
+    inputs.push_back(call.input(i));
+  }
+  return inputs;
+}
+
+// New axes of size 1 after the batch axis: (n, c) beside (n, t, c) acts as (n, 1, c).
+ValueId aligned(LayerCall& call, ValueId x, std::size_t rank) {
+  const std::size_t own = call.shape(x).rank();
+  if (own == rank || own == 0) return x;
+  std::vector<std::int64_t> dims{Reshape::copy(0)};
+  dims.insert(dims.end(), rank - own, 1);
+  for (std::size_t i = 1; i < own; ++i) dims.push_back(Reshape::copy(i));
+  return call.ops().append(Reshape{std::move(dims)}, {x});
+}
+
+// A mask of fewer axes than its tensor, as a factor for every element.
+ValueId spread(LayerCall& call, ValueId mask, std::size_t rank) {
+  std::vector<std::int64_t> dims;
+  for (std::size_t i = 0; i < call.shape(mask).rank(); ++i) dims.push_back(Reshape::copy(i));
+  dims.resize(rank, 1);
+  return call.ops().append(Reshape{std::move(dims)}, {mask});
+}
+
+ValueId combined(LayerCall& call, Binary::Kind kind, const std::vector<ValueId>& values) {
+  ValueId result = values.front();
+  for (std::size_t i = 1; i < values.size(); ++i) {
+    result = call.ops().append(Binary{kind}, {result, values[i]});
+  }
+  return result;
+}
+
+// Keras up to 3.3 ANDs the masks there are; later every input needs one, and they are ORed.
+std::optional<ValueId> merged_mask(LayerCall& call) {
+  std::vector<ValueId> masks;
+  bool all = true;
+  for (std::size_t i = 0; i < call.input_count(); ++i) all = all && call.has_mask(i);
+  if (since_3_4(call) && !all) return std::nullopt;
+  for (std::size_t i = 0; i < call.input_count(); ++i) {
+    if (call.has_mask(i)) masks.push_back(*call.mask(i));
+  }
+  if (masks.empty()) return std::nullopt;
+  return combined(call, since_3_4(call) ? Binary::Kind::kOr : Binary::Kind::kAnd, masks);
+}
+
+void lower_merge(LayerCall& call) {
+  const std::string& name = call.layer().class_name;
+  std::vector<ValueId> inputs = inputs_of(call, 2);
+  if (name == "Subtract" && inputs.size() != 2) {
+    throw Error(ErrorCode::kInvalidFile, "it needs exactly two inputs", call.config().where());
+  }
+  std::size_t rank = 0;
+  for (const ValueId x : inputs) rank = std::max(rank, call.shape(x).rank());
+  const Binary::Kind kind = name == "Subtract"   ? Binary::Kind::kSubtract
+                            : name == "Multiply" ? Binary::Kind::kMultiply
+                            : name == "Maximum"  ? Binary::Kind::kMaximum
+                            : name == "Minimum"  ? Binary::Kind::kMinimum
+                                                 : Binary::Kind::kAdd;
+  const std::optional<ValueId> mask = merged_mask(call);
+  const bool neutral =
+      mask && since_3_4(call) && (name == "Multiply" || name == "Maximum" || name == "Minimum");
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (neutral) {
+      const float fill = name == "Multiply"  ? 1.0F
+                         : name == "Maximum" ? -3.4028234e38F
+                                             : 3.4028234e38F;
+      const ValueId own = spread(call, *call.mask(i), call.shape(inputs[i]).rank());
+      inputs[i] = call.ops().append(program::Select{}, {own, inputs[i], call.scalar(fill)});
+    }
+    inputs[i] = aligned(call, inputs[i], rank);
+  }
+  ValueId result = combined(call, kind, inputs);
+  if (name == "Average") {
+    const ValueId share = call.scalar(1.0F / static_cast<float>(inputs.size()));
+    result = call.ops().append(Binary{Binary::Kind::kMultiply}, {result, share});
+  }
+  if (neutral) {
+    const ValueId any = spread(call, *mask, call.shape(result).rank());
+    result = call.ops().append(program::Select{}, {any, result, call.scalar(0)});
+  }
+  call.output(result, mask);
+}
+
+void lower_concatenate(LayerCall& call) {
+  const std::vector<ValueId> inputs = inputs_of(call, 1);
+  const std::int64_t axis = call.config().integer("axis", -1);
+  const ValueId result = call.ops().append(program::Concat{axis}, inputs);
+  bool any = false;
+  bool all = true;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    any = any || call.has_mask(i);
+    all = all && call.has_mask(i);
+  }
+  if (!any) {
+    call.output(result);
+    return;
+  }
+  const auto rank = static_cast<std::int64_t>(call.shape(result).rank());
+  const std::int64_t positive = axis < 0 ? axis + rank : axis;
+  if (!all) {
+    throw Error(ErrorCode::kUnsupported, "some of its inputs carry a mask and some do not",
+                call.config().where());
+  }
+  std::vector<ValueId> masks;
+  for (std::size_t i = 0; i < inputs.size(); ++i) masks.push_back(*call.mask(i));
+  // Along the channels the masks of a step combine; along the steps each keeps its own.
+  call.output(result,
+              positive == rank - 1
+                  ? combined(call, since_3_4(call) ? Binary::Kind::kOr : Binary::Kind::kAnd, masks)
+                  : call.ops().append(program::Concat{positive}, masks));
+}
+
+void lower_dot(LayerCall& call) {
+  const Config& config = call.config();
+  program::ProgramBuilder& ops = call.ops();
+  std::vector<ValueId> inputs = inputs_of(call, 2);
+  std::vector<std::int64_t> axes = config.integers("axes");
+  if (axes.size() == 1) axes.push_back(axes[0]);
+  std::vector<ValueId> matrices;
+  std::vector<std::vector<std::int64_t>> rests;
+  for (std::size_t i = 0; i < 2; ++i) {
+    ValueId x = inputs[i];
+    const auto rank = static_cast<std::int64_t>(call.shape(x).rank());
+    const std::int64_t axis = axes[i] < 0 ? axes[i] + rank : axes[i];
+    if (rank < 2 || rank > 3 || axis < 1 || axis >= rank) {
+      config.unsupported("axes",
+                         fmt::format("the axis {} of an input of {} dimensions", axes[i], rank));
+    }
+    if (config.boolean("normalize", false)) {
+      x = ops.append(program::L2Normalize{.axis = axis, .epsilon = 1e-7F}, {x});
+    }
+    // To (batch, rest, contracted).
+    if (rank == 2) {
+      x = ops.append(Reshape{{Reshape::copy(0), 1, Reshape::copy(1)}}, {x});
+    } else if (axis == 1) {
+      x = ops.append(program::Transpose{{0, 2, 1}}, {x});
+    }
+    rests.push_back(rank == 3 ? std::vector<std::int64_t>{1} : std::vector<std::int64_t>{});
+    matrices.push_back(x);
+  }
+  ValueId y = ops.append(program::MatMul{.transpose_a = false, .transpose_b = true}, matrices);
+  // Inputs without an axis beside the batch and the contracted one leave none in the result.
+  if (rests[0].empty() && !rests[1].empty()) {
+    y = ops.append(Reshape{{Reshape::copy(0), Reshape::copy(2)}}, {y});
+  } else if (!rests[0].empty() && rests[1].empty()) {
+    y = ops.append(Reshape{{Reshape::copy(0), Reshape::copy(1)}}, {y});
+  } else if (rests[0].empty()) {
+    y = ops.append(Reshape{{Reshape::copy(0), 1}}, {y});
+  }
+  call.output(y);
+}
+
+}  // namespace
+
+void register_merging(Registry& registry);
+void register_merging(Registry& registry) {
+  for (const char* name : {"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"}) {
+    registry.add({.class_name = name, .lower = lower_merge});
+  }
+  registry.add({.class_name = "Concatenate", .lower = lower_concatenate});
+  registry.add({.class_name = "Dot", .lower = lower_dot});
+}
+
+}  // namespace kerf::layers

@@ -1,0 +1,350 @@
+#include "layers/lower.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+#include "kerf/error.h"
+
+namespace kerf::layers {
+namespace {
+
+namespace json = boost::json;
+using graph::kNone;
+using graph::TensorId;
+
+std::string describe(const graph::Layer& layer) {
+  return fmt::format("{} '{}' ({})", layer.operation ? "operation" : "layer", layer.path,
+                     layer.class_name);
+}
+
+// Indices into the call's inputs of the tensors in an argument tree, in order.
+void collect(const json::value& value, std::vector<std::size_t>& found) {
+  if (const json::array* array = value.if_array()) {
+    for (const json::value& entry : *array) collect(entry, found);
+  } else if (const json::object* object = value.if_object()) {
+    if (const json::value* tensor = object->if_contains("tensor")) {
+      found.push_back(tensor->to_number<std::size_t>());
+    } else {
+      for (const auto& entry : *object) collect(entry.value(), found);
+    }
+  }
+}
+
+std::vector<std::size_t> first_argument(const json::object& arguments) {
+  std::vector<std::size_t> found;
+  const json::value* args = arguments.if_contains("args");
+  if (args != nullptr && args->is_array() && !args->get_array().empty()) {
+    collect(args->get_array().front(), found);
+  }
+  return found;
+}
+
+std::vector<std::size_t> keyword(const json::object& arguments, std::string_view name) {
+  std::vector<std::size_t> found;
+  const json::value* kwargs = arguments.if_contains("kwargs");
+  if (kwargs != nullptr && kwargs->is_object()) {
+    if (const json::value* value = kwargs->get_object().if_contains(name)) collect(*value, found);
+  }
+  return found;
+}
+
+// What the two uses of a definition share: finding inputs and masks, and recording outputs.
+class BaseCall : public LayerCall {
+ public:
+  struct Output {
+    ValueId value = 0;
+    std::optional<ValueId> mask;
+    std::optional<std::size_t> passes_mask_of;  // an index into the call's inputs
+  };
+
+  BaseCall(const graph::Layer& layer, const json::object& arguments, program::ProgramBuilder& ops)
+      : layer_(layer),
+        arguments_(arguments),
+        ops_(ops),
+        config_(layer.config, describe(layer)),
+        inputs_(first_argument(arguments)),
+        explicit_masks_(keyword(arguments, "mask")) {}
+
+  const graph::Layer& layer() const override { return layer_; }
+  const Config& config() const override { return config_; }
+  program::ProgramBuilder& ops() override { return ops_; }
+  const json::object& arguments() const override { return arguments_; }
+
+  std::size_t input_count() const override { return inputs_.size(); }
+  ValueId input(std::size_t i) override {
+    if (i >= inputs_.size()) {
+      throw Error(ErrorCode::kInvalidFile, fmt::format("it needs at least {} input tensors", i + 1),
+                  describe(layer_));
+    }
+    return argument_tensor(inputs_[i]);
+  }
+  std::vector<ValueId> keyword_tensors(std::string_view name) override {
+    std::vector<ValueId> values;
+    for (const std::size_t i : keyword(arguments_, name)) values.push_back(argument_tensor(i));
+    return values;
+  }
+  bool has_mask(std::size_t i) const override {
+    return i < explicit_masks_.size() || (i < inputs_.size() && travels(inputs_[i]));
+  }
+  std::optional<ValueId> mask(std::size_t i) override {
+    if (i < explicit_masks_.size()) return argument_tensor(explicit_masks_[i]);
+    if (i < inputs_.size() && travels(inputs_[i])) return travelling_mask(inputs_[i]);
+    return std::nullopt;
+  }
+  void output(ValueId value, std::optional<ValueId> mask) override {
+    outputs_.push_back({.value = value, .mask = mask, .passes_mask_of = {}});
+  }
+  void output_passing_mask(ValueId value, std::size_t from_input) override {
+    std::optional<std::size_t> source;
+    if (from_input < explicit_masks_.size()) {
+      outputs_.push_back({.value = value, .mask = mask(from_input), .passes_mask_of = {}});
+      return;
+    }
+    if (from_input < inputs_.size() && travels(inputs_[from_input])) source = inputs_[from_input];
+    outputs_.push_back({.value = value, .mask = {}, .passes_mask_of = source});
+  }
+
+  const std::vector<Output>& outputs() const { return outputs_; }
+
+ protected:
+  virtual bool travels(std::size_t argument) const = 0;
+  virtual ValueId travelling_mask(std::size_t argument) = 0;
+
+  const graph::Layer& layer_;
+  const json::object& arguments_;
+  program::ProgramBuilder& ops_;
+  Config config_;
+  std::vector<std::size_t> inputs_;
+  std::vector<std::size_t> explicit_masks_;
+  std::vector<Output> outputs_;
+};
+
+// Runs a definition before the weights are known.
+class OutlineCall final : public BaseCall {
+ public:
+  OutlineCall(const graph::Layer& layer, const json::object& arguments,
+              program::ProgramBuilder& ops, std::span<const TensorId> inputs,
+              std::span<const TensorId> masks, const graph::Graph& graph)
+      : BaseCall(layer, arguments, ops), masks_(masks), graph_(graph) {
+    for (const TensorId id : inputs) {
+      values_.push_back(ops.feed({graph.tensor(id).dtype, graph.tensor(id).shape}));
+    }
+    read_masks_.assign(inputs.size(), kNone);
+  }
+
+  ValueId argument_tensor(std::size_t i) override { return values_.at(i); }
+  ValueId weight(std::string name, const Shape& shape, bool trainable) override {
+    weights_.push_back({.name = std::move(name), .shape = shape, .trainable = trainable});
+    return ops_.placeholder({DType::kFloat32, shape});
+  }
+  ValueId derived(std::string_view, std::vector<ValueId>, const Shape& shape,
+                  Tensor (*)(std::span<const Tensor>, double), double) override {
+    return ops_.placeholder({DType::kFloat32, shape});
+  }
+
+  CallOutline outline() {
+    CallOutline result{
+        .weights = std::move(weights_), .outputs = {}, .implicit_masks = read_masks_, .flops = 0};
+    for (const Output& output : outputs_) {
+      const program::ValueType& type = ops_.type(output.value);
+      graph::GraphBuilder::Output made{.shape = type.shape, .dtype = type.dtype};
+      if (output.passes_mask_of) {
+        made.mask = masks_[*output.passes_mask_of];
+      } else if (output.mask) {
+        // A mask handed on as it came is the tensor it was, not a new one.
+        const auto known = mask_values_.find(*output.mask);
+        const auto argument = std::ranges::find(values_, *output.mask);
+        if (known != mask_values_.end()) {
+          made.mask = known->second;
+        } else if (argument != values_.end()) {
+          made.mask = argument_ids_[static_cast<std::size_t>(argument - values_.begin())];
+        } else {
+          made.new_mask = ops_.type(*output.mask).shape;
+        }
+      }
+      result.outputs.push_back(made);
+    }
+    const program::Program& program = ops_.peek();
+    for (const program::Instruction& instruction : program.instructions) {
+      std::vector<program::ValueType> operands;
+      std::vector<program::ValueType> results;
+      for (const ValueId id : instruction.operands) operands.push_back(program.values[id].type);
+      for (const ValueId id : instruction.results) results.push_back(program.values[id].type);
+      result.flops += program::flops(instruction.op, operands, results);
+    }
+    return result;
+  }
+
+  void set_argument_ids(std::span<const TensorId> ids) { argument_ids_ = ids; }
+
+ protected:
+  bool travels(std::size_t argument) const override { return masks_[argument] != kNone; }
+  ValueId travelling_mask(std::size_t argument) override {
+    const TensorId id = masks_[argument];
+    if (read_masks_[argument] == kNone) {
+      read_masks_[argument] = id;
+      const ValueId value = ops_.feed({DType::kBool, graph_.tensor(id).shape});
+      mask_values_.emplace(value, id);
+      read_values_.emplace(id, value);
+    }
+    return read_values_.at(id);
+  }
+
+ private:
+  std::span<const TensorId> masks_;
+  const graph::Graph& graph_;
+  std::span<const TensorId> argument_ids_;
+  std::vector<ValueId> values_;
+  std::vector<TensorId> read_masks_;
+  std::unordered_map<ValueId, TensorId> mask_values_;
+  std::unordered_map<TensorId, ValueId> read_values_;
+  std::vector<WeightSpec> weights_;
+};
+
+// The weights of a layer as constants of one program, made on first use.
+using LayerConstants = std::unordered_map<std::string, ValueId>;
+
+// Runs a definition with the weights' values, appending to the program of a cut.
+class LoweringCall final : public BaseCall {
+ public:
+  LoweringCall(const graph::Graph& graph, const graph::Call& call, program::ProgramBuilder& ops,
+               program::ConstantCache& cache, std::unordered_map<TensorId, ValueId>& values,
+               LayerConstants& constants)
+      : BaseCall(graph.layer_of(call), call.arguments, ops),
+        call_(call),
+        cache_(cache),
+        values_(values),
+        constants_(constants) {}
+
+  ValueId argument_tensor(std::size_t i) override { return values_.at(call_.inputs.at(i)); }
+
+  ValueId weight(std::string name, const Shape& shape, bool) override {
+    const std::size_t position = next_weight_++;
+    if (position >= layer_.weights.size()) {
+      throw Error(ErrorCode::kInvalidFile, fmt::format("the weight '{}' is missing", name),
+                  describe(layer_));
+    }
+    const graph::Weight& weight = layer_.weights[position];
+    if (!shape.accepts(weight.value.shape())) {
+      throw Error(ErrorCode::kInvalidFile,
+                  fmt::format("the weight '{}' has the shape {}, but {} is expected", name,
+                              weight.value.shape().to_string(), shape.to_string()),
+                  describe(layer_));
+    }
+    const auto known = constants_.find(name);
+    if (known != constants_.end()) return known->second;
+    Tensor value = weight.value;
+    if (value.dtype() != DType::kFloat32) {
+      value = cache_.get({.derivation = "float32", .sources = {value.data()}}, {&value, 1},
+                         [&] { return weight.value.cast(DType::kFloat32); });
+    }
+    const ValueId id = ops_.constant(std::move(value));
+    constants_.emplace(std::move(name), id);
+    return id;
+  }
+
+  ValueId derived(std::string_view name, std::vector<ValueId> weights, const Shape&,
+                  Tensor (*make)(std::span<const Tensor>, double), double parameter) override {
+    const auto known = constants_.find(std::string(name));
+    if (known != constants_.end()) return known->second;
+    std::vector<Tensor> sources;
+    program::ConstantCache::Key key{.derivation = fmt::format("{}({})", name, parameter),
+                                    .sources = {}};
+    for (const ValueId id : weights) {
+      sources.push_back(ops_.peek().values[id].constant);
+      key.sources.push_back(sources.back().data());
+    }
+    const ValueId id =
+        ops_.constant(cache_.get(key, sources, [&] { return make(sources, parameter); }));
+    constants_.emplace(std::string(name), id);
+    return id;
+  }
+
+  // Binds the call's outputs and the masks it creates to the values it computed.
+  void bind() {
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      values_.try_emplace(call_.outputs[i], outputs_[i].value);
+      if (outputs_[i].mask && call_.masks[i] != kNone) {
+        values_.try_emplace(call_.masks[i], *outputs_[i].mask);
+      }
+    }
+  }
+
+ protected:
+  bool travels(std::size_t argument) const override {
+    // What the outline read is here; a mask that only passes by is not asked for.
+    return call_.implicit_masks[argument] != kNone;
+  }
+  ValueId travelling_mask(std::size_t argument) override {
+    return values_.at(call_.implicit_masks[argument]);
+  }
+
+ private:
+  const graph::Call& call_;
+  program::ConstantCache& cache_;
+  std::unordered_map<TensorId, ValueId>& values_;
+  LayerConstants& constants_;
+  std::size_t next_weight_ = 0;
+};
+
+const LayerDefinition& definition_of(const graph::Layer& layer) {
+  const LayerDefinition* definition = Registry::instance().find(layer.class_name, layer.operation);
+  if (definition == nullptr) {
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("kerf does not know the class {}", layer.class_name), describe(layer));
+  }
+  return *definition;
+}
+
+// Errors of the op checks know the shapes but not the layer.
+[[noreturn]] void rethrow_at(const Error& error, const graph::Layer& layer) {
+  if (!error.where().empty()) throw error;
+  throw Error(error.code(), error.message(), describe(layer));
+}
+
+}  // namespace
+
+CallOutline outline(const graph::Layer& layer, const json::object& arguments,
+                    std::span<const TensorId> inputs, std::span<const TensorId> masks,
+                    const graph::Graph& graph) {
+  const LayerDefinition& definition = definition_of(layer);
+  program::ProgramBuilder ops;
+  OutlineCall call(layer, arguments, ops, inputs, masks, graph);
+  call.set_argument_ids(inputs);
+  try {
+    definition.lower(call);
+  } catch (const Error& error) {
+    rethrow_at(error, layer);
+  }
+  return call.outline();
+}
+
+program::Program lower(const graph::Cut& cut, program::ConstantCache& cache) {
+  const graph::Graph& graph = *cut.graph;
+  program::ProgramBuilder ops;
+  std::unordered_map<TensorId, ValueId> values;
+  std::unordered_map<graph::LayerId, LayerConstants> constants;
+  for (const TensorId feed : cut.feeds) {
+    const graph::GraphTensor& tensor = graph.tensor(feed);
+    values.emplace(feed, ops.feed({tensor.dtype, tensor.shape}));
+  }
+  for (const graph::CallId id : cut.calls) {
+    const graph::Call& call = graph.call(id);
+    const graph::Layer& layer = graph.layer_of(call);
+    ops.set_source(graph::address_of(graph, call.outputs.front()));
+    LoweringCall lowering(graph, call, ops, cache, values, constants[call.layer]);
+    try {
+      definition_of(layer).lower(lowering);
+    } catch (const Error& error) {
+      rethrow_at(error, layer);
+    }
+    lowering.bind();
+  }
+  for (const TensorId fetch : cut.fetches) ops.fetch(values.at(fetch));
+  return ops.build();
+}
+
+}  // namespace kerf::layers
