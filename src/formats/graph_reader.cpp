@@ -1,0 +1,270 @@
+#include "formats/graph_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/value.hpp>
+#include <charconv>
+#include <deque>
+#include <set>
+#include <utility>
+
+#include "kerf/error.h"
+#include "layers/config.h"
+#include "layers/lower.h"
+
+namespace kerf::formats {
+namespace {
+
+namespace json = boost::json;
+using graph::kNone;
+using graph::ScopeId;
+using graph::TensorId;
+
+struct Travelling {
+  TensorId tensor = kNone;
+  TensorId mask = kNone;
+};
+
+class Reader {
+ public:
+  Reader(Skeleton& skeleton, KerasVersion version, std::string where)
+      : skeleton_(skeleton), version_(version), where_(std::move(where)) {}
+
+  void read_root(const ModelSpec& model) {
+    std::vector<Travelling> inputs;
+    if (model.sequential) {
+      inputs.push_back(add_input(model.layers.front()));
+    } else {
+      for (const TensorRef& ref : model.inputs) {
+        const LayerSpec* layer = model.find(ref.layer);
+        if (layer == nullptr || layer->class_name != "InputLayer") {
+          invalid(fmt::format("the model input '{}' is not an InputLayer", ref.layer));
+        }
+        inputs.push_back(add_input(*layer));
+      }
+    }
+    const std::vector<Travelling> outputs = run(model, "", kNone, inputs);
+    std::set<std::string> taken;
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      std::string base = model.sequential ? model.layers.back().name : model.output_names[i];
+      if (base.empty()) base = model.outputs[i].layer;
+      std::string name = base;
+      for (int n = 1; !taken.insert(name).second; ++n) name = fmt::format("{}_{}", base, n);
+      skeleton_.builder.add_output(name, outputs[i].tensor);
+    }
+  }
+
+ private:
+  [[noreturn]] void invalid(std::string message) const {
+    throw Error(ErrorCode::kInvalidFile, std::move(message), where_);
+  }
+
+  Travelling add_input(const LayerSpec& layer) {
+    const layers::Config config(layer.config, fmt::format("{}, input '{}'", where_, layer.name));
+    const std::string_view key = config.has("batch_shape") ? "batch_shape" : "batch_input_shape";
+    if (!config.has(key)) {
+      config.unsupported(key,
+                         "the shape of the model's input is not in the file; save the model "
+                         "after it was built or called once");
+    }
+    if (config.boolean("sparse", false) || config.boolean("ragged", false)) {
+      config.unsupported("sparse", "sparse and ragged inputs are not supported");
+    }
+    const std::vector<std::int64_t> dims = config.integers(key);
+    const boost::json::value* type = config.find("dtype");
+    const std::string name =
+        type != nullptr && type->is_string() ? std::string(type->get_string()) : "float32";
+    const auto dtype = dtype_from_name(name);
+    if (!dtype || *dtype == DType::kString) {
+      config.unsupported("dtype", fmt::format("inputs of the dtype '{}' are not supported", name));
+    }
+    // kerf computes in float32 and two integer types; narrower ones widen without loss.
+    DType used = DType::kFloat32;
+    if (*dtype == DType::kBool || *dtype == DType::kInt64) {
+      used = *dtype;
+    } else if (is_integer(*dtype)) {
+      used = *dtype == DType::kUInt32 || *dtype == DType::kUInt64 ? DType::kInt64 : DType::kInt32;
+    }
+    return {.tensor = skeleton_.builder.add_input(layer.name, Shape(dims), used)};
+  }
+
+  graph::LayerId layer_id(const LayerSpec& spec, const std::string& path) {
+    const auto [it, added] = skeleton_.layers.try_emplace(path, 0);
+    if (added) {
+      it->second = skeleton_.builder.add_layer({.path = path,
+                                                .class_name = spec.class_name,
+                                                .operation = spec.operation,
+                                                .config = spec.config,
+                                                .keras_major = version_.major,
+                                                .keras_minor = version_.minor,
+                                                .weights = {}});
+    }
+    return it->second;
+  }
+
+  // Adds one call of a layer or of a nested model.
+  std::vector<Travelling> add_call(const LayerSpec& spec, const std::string& prefix, ScopeId scope,
+                                   std::uint32_t index, const json::object& arguments,
+                                   const std::vector<Travelling>& inputs) {
+    const std::string path = prefix + spec.name;
+    if (spec.model) {
+      if (path.size() > 4096) invalid("models are nested too deeply");
+      const ScopeId inner = skeleton_.builder.add_scope(spec.name, index, scope);
+      const std::vector<Travelling> outputs = run(*spec.model, path + "/", inner, inputs);
+      std::vector<TensorId> tensors;
+      std::vector<TensorId> masks;
+      for (const Travelling& output : outputs) {
+        tensors.push_back(output.tensor);
+        masks.push_back(output.mask);
+      }
+      skeleton_.builder.set_scope_outputs(inner, tensors, masks);
+      return outputs;
+    }
+    const graph::LayerId id = layer_id(spec, path);
+    std::vector<TensorId> tensors;
+    std::vector<TensorId> masks;
+    for (const Travelling& input : inputs) {
+      tensors.push_back(input.tensor);
+      masks.push_back(input.mask);
+    }
+    const graph::Graph& graph = skeleton_.builder.peek();
+    layers::CallOutline outline =
+        layers::outline(graph.layer(id), arguments, tensors, masks, graph);
+    skeleton_.weights.try_emplace(id, std::move(outline.weights));
+    const graph::CallId call = skeleton_.builder.add_call(
+        id, index, scope, arguments, std::move(tensors), std::move(outline.implicit_masks),
+        outline.outputs, outline.flops);
+    const graph::Call& made = skeleton_.builder.peek().call(call);
+    std::vector<Travelling> outputs;
+    for (std::size_t i = 0; i < made.outputs.size(); ++i) {
+      outputs.push_back({made.outputs[i], made.masks[i]});
+    }
+    return outputs;
+  }
+
+  std::vector<Travelling> run(const ModelSpec& model, const std::string& prefix, ScopeId scope,
+                              const std::vector<Travelling>& inputs) {
+    return model.sequential ? run_sequential(model, prefix, scope, inputs)
+                            : run_functional(model, prefix, scope, inputs);
+  }
+
+  std::vector<Travelling> run_sequential(const ModelSpec& model, const std::string& prefix,
+                                         ScopeId scope, std::vector<Travelling> current) {
+    const json::object arguments{{"args", json::array{json::object{{"tensor", 0}}}},
+                                 {"kwargs", json::object{}}};
+    for (const LayerSpec& layer : model.layers) {
+      if (layer.class_name == "InputLayer") continue;
+      if (current.size() != 1) invalid("a layer of a Sequential model does not have one input");
+      current = add_call(layer, prefix, scope, 0, arguments, current);
+    }
+    return current;
+  }
+
+  // Which call of a layer a reference means: writers count the call that made a nested model, or
+  // do not.
+  static std::uint32_t call_index(const LayerSpec& layer, std::uint32_t node, bool output) {
+    const auto count = static_cast<std::uint32_t>(layer.calls.size());
+    if (!layer.model || count == 0) return node;
+    if (count == 1) return 0;
+    const bool keras3 = !layer.calls.front().refs.empty() && !layer.model->sequential && output;
+    if (keras3 && node > 0) return node - 1;
+    return node < count ? node : node - 1;
+  }
+
+  std::vector<Travelling> run_functional(const ModelSpec& model, const std::string& prefix,
+                                         ScopeId scope, const std::vector<Travelling>& inputs) {
+    std::map<std::pair<std::string, std::uint32_t>, std::vector<Travelling>> values;
+    if (inputs.size() != model.inputs.size()) {
+      invalid(fmt::format("the model '{}' takes {} inputs but is called with {}", model.name,
+                          model.inputs.size(), inputs.size()));
+    }
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      values[{model.inputs[i].layer, 0}] = {inputs[i]};
+    }
+    std::map<std::string, const LayerSpec*> by_name;
+    for (const LayerSpec& layer : model.layers) by_name.emplace(layer.name, &layer);
+    const auto lookup = [&](const TensorRef& ref, bool output) -> const Travelling* {
+      const auto layer = by_name.find(ref.layer);
+      if (layer == by_name.end()) {
+        invalid(fmt::format("the model refers to a layer '{}' that it does not have", ref.layer));
+      }
+      const auto found = values.find({ref.layer, call_index(*layer->second, ref.node, output)});
+      if (found == values.end()) return nullptr;
+      if (ref.tensor >= found->second.size()) {
+        invalid(fmt::format("the model refers to output {} of '{}', which has {}", ref.tensor,
+                            ref.layer, found->second.size()));
+      }
+      return &found->second[ref.tensor];
+    };
+    std::deque<std::pair<const LayerSpec*, std::uint32_t>> pending;
+    for (const LayerSpec& layer : model.layers) {
+      for (std::uint32_t i = 0; i < layer.calls.size(); ++i) pending.emplace_back(&layer, i);
+    }
+    // Layers nearly always stand in an order that works, so one or two rounds do.
+    bool progress = true;
+    while (progress && !pending.empty()) {
+      progress = false;
+      for (std::size_t n = pending.size(); n > 0; --n) {
+        const auto [layer, index] = pending.front();
+        pending.pop_front();
+        const CallSpec& call = layer->calls[index];
+        std::vector<Travelling> arguments;
+        for (const TensorRef& ref : call.refs) {
+          const Travelling* value = lookup(ref, false);
+          if (value == nullptr) break;
+          arguments.push_back(*value);
+        }
+        if (arguments.size() != call.refs.size()) {
+          pending.emplace_back(layer, index);
+          continue;
+        }
+        values[{layer->name, index}] =
+            add_call(*layer, prefix, scope, index, call.arguments, arguments);
+        progress = true;
+      }
+    }
+    std::vector<Travelling> outputs;
+    for (const TensorRef& ref : model.outputs) {
+      const Travelling* value = lookup(ref, true);
+      if (value == nullptr) {
+        invalid(
+            fmt::format("the output '{}' cannot be computed: the graph has a cycle, or refers "
+                        "to a call that is not there",
+                        ref.layer));
+      }
+      outputs.push_back(*value);
+    }
+    return outputs;
+  }
+
+  Skeleton& skeleton_;
+  KerasVersion version_;
+  std::string where_;
+};
+
+}  // namespace
+
+KerasVersion parse_version(std::string_view text) {
+  KerasVersion version;
+  const auto first = std::from_chars(text.data(), text.data() + text.size(), version.major);
+  if (first.ec != std::errc()) return {};
+  if (first.ptr != text.data() + text.size() && *first.ptr == '.') {
+    std::from_chars(first.ptr + 1, text.data() + text.size(), version.minor);
+  }
+  return version;
+}
+
+Skeleton read_graph(const ModelSpec& model, KerasVersion version, const std::string& where) {
+  Skeleton skeleton{.builder = graph::GraphBuilder(model.name), .layers = {}, .weights = {}};
+  try {
+    Reader(skeleton, version, where).read_root(model);
+  } catch (const Error& error) {
+    if (error.where().starts_with(where)) throw;
+    throw error.within(where);
+  }
+  return skeleton;
+}
+
+}  // namespace kerf::formats

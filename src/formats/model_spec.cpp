@@ -1,0 +1,296 @@
+#include "formats/model_spec.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/value.hpp>
+#include <map>
+#include <set>
+
+#include "kerf/error.h"
+#include "layers/registry.h"
+
+namespace kerf::formats {
+namespace {
+
+namespace json = boost::json;
+
+[[noreturn]] void invalid(const std::string& where, std::string message) {
+  throw Error(ErrorCode::kInvalidFile, std::move(message), where);
+}
+
+std::string text_of(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+// ["layer", node, tensor, ...]: how tensors are referred to outside of calls, and in Keras 2 calls.
+bool is_ref(const json::value& value) {
+  const json::array* array = value.if_array();
+  return array != nullptr && array->size() >= 3 && (*array)[0].is_string() &&
+         (*array)[1].is_number() && (*array)[2].is_number();
+}
+
+TensorRef ref_of(const json::array& array, const std::string& where) {
+  const auto index = [&](const json::value& value) {
+    const std::int64_t number = value.is_int64() ? value.get_int64() : -1;
+    if (number < 0 || number > 1'000'000) invalid(where, "a tensor reference is out of range");
+    return static_cast<std::uint32_t>(number);
+  };
+  return {.layer = std::string(array[0].get_string()),
+          .node = index(array[1]),
+          .tensor = index(array[2])};
+}
+
+// Rewrites the arguments of a Keras 3 call: tensors become indices.
+json::value rewrite(const json::value& value, CallSpec& call, const std::string& where) {
+  if (const json::object* object = value.if_object()) {
+    if (text_of(*object, "class_name") == "__keras_tensor__") {
+      const json::value* config = object->if_contains("config");
+      const json::value* history = config != nullptr && config->is_object()
+                                       ? config->get_object().if_contains("keras_history")
+                                       : nullptr;
+      if (history == nullptr || !is_ref(*history)) invalid(where, "a tensor has no keras_history");
+      call.refs.push_back(ref_of(history->get_array(), where));
+      return json::object{{"tensor", call.refs.size() - 1}};
+    }
+    json::object result;
+    for (const auto& entry : *object) {
+      result[entry.key()] = rewrite(entry.value(), call, where);
+    }
+    return result;
+  }
+  if (const json::array* array = value.if_array()) {
+    json::array result;
+    for (const json::value& entry : *array) result.push_back(rewrite(entry, call, where));
+    return result;
+  }
+  return value;
+}
+
+// Keras 2 keyword arguments: a bare reference is a tensor.
+json::value rewrite_keyword(const json::value& value, CallSpec& call, const std::string& where) {
+  if (is_ref(value)) {
+    call.refs.push_back(ref_of(value.get_array(), where));
+    return json::object{{"tensor", call.refs.size() - 1}};
+  }
+  if (const json::array* array = value.if_array()) {
+    json::array result;
+    for (const json::value& entry : *array) result.push_back(rewrite_keyword(entry, call, where));
+    return result;
+  }
+  return value;
+}
+
+CallSpec read_call(const json::value& node, const LayerSpec& layer, const std::string& where) {
+  CallSpec call;
+  if (const json::object* object = node.if_object()) {
+    const json::value* args = object->if_contains("args");
+    const json::value* kwargs = object->if_contains("kwargs");
+    call.arguments["args"] = args != nullptr ? rewrite(*args, call, where) : json::array{};
+    call.arguments["kwargs"] = kwargs != nullptr ? rewrite(*kwargs, call, where) : json::object{};
+    return call;
+  }
+  const json::array* entries = node.if_array();
+  if (entries == nullptr || entries->empty())
+    invalid(where, "an inbound node is neither an object nor a list");
+  json::array tensors;
+  json::object kwargs;
+  const auto add = [&](const json::value& entry) {
+    if (!is_ref(entry)) invalid(where, "an inbound node does not refer to a tensor");
+    const json::array& array = entry.get_array();
+    call.refs.push_back(ref_of(array, where));
+    tensors.push_back(json::object{{"tensor", call.refs.size() - 1}});
+    if (kwargs.empty() && array.size() > 3 && array[3].is_object()) kwargs = array[3].get_object();
+  };
+  if (is_ref(node)) {
+    add(node);
+  } else {
+    for (const json::value& entry : *entries) add(entry);
+  }
+  json::object rewritten;
+  for (const auto& entry : kwargs) {
+    rewritten[entry.key()] = rewrite_keyword(entry.value(), call, where);
+  }
+  // Keras 2 passes initial states beside the input.
+  const bool recurrent =
+      layer.class_name == "LSTM" || layer.class_name == "GRU" || layer.class_name == "SimpleRNN";
+  if (recurrent && tensors.size() > 1) {
+    json::array states(tensors.begin() + 1, tensors.end());
+    rewritten["initial_state"] = std::move(states);
+    tensors.erase(tensors.begin() + 1, tensors.end());
+  }
+  json::array args;
+  if (tensors.size() == 1) {
+    args.push_back(tensors[0]);
+  } else {
+    args.push_back(std::move(tensors));
+  }
+  call.arguments["args"] = std::move(args);
+  call.arguments["kwargs"] = std::move(rewritten);
+  return call;
+}
+
+// Flattens a structure of references; dict entries in the order of their keys.
+void flatten(const json::value& value, const std::string& key, std::vector<TensorRef>& refs,
+             std::vector<std::string>& names, const std::string& where) {
+  if (is_ref(value)) {
+    refs.push_back(ref_of(value.get_array(), where));
+    names.push_back(key);
+  } else if (const json::array* array = value.if_array()) {
+    for (const json::value& entry : *array) flatten(entry, {}, refs, names, where);
+  } else if (const json::object* object = value.if_object()) {
+    std::map<std::string, const json::value*> sorted;
+    for (const auto& entry : *object) sorted.emplace(entry.key(), &entry.value());
+    for (const auto& [name, entry] : sorted) flatten(*entry, name, refs, names, where);
+  } else {
+    invalid(where, "the model's inputs or outputs are not tensor references");
+  }
+}
+
+bool is_model(const std::string& class_name, const json::object& config) {
+  return class_name == "Sequential" || class_name == "Functional" || class_name == "Model" ||
+         (config.contains("layers") && config.contains("output_layers"));
+}
+
+ModelSpec read_model_spec(const json::object& model, const std::string& where, int depth);
+
+LayerSpec read_layer(const json::object& object, const std::string& where, int depth) {
+  LayerSpec layer;
+  layer.class_name = text_of(object, "class_name");
+  const json::value* config = object.if_contains("config");
+  if (layer.class_name.empty() || config == nullptr) {
+    invalid(where, "a layer has no class_name or no config");
+  }
+  if (config->is_object()) layer.config = config->get_object();
+  layer.name = text_of(object, "name");
+  if (layer.name.empty()) layer.name = text_of(layer.config, "name");
+  if (layer.name.empty()) invalid(where, fmt::format("a {} layer has no name", layer.class_name));
+  const std::string module = text_of(object, "module");
+  const layers::Registry& registry = layers::Registry::instance();
+  layer.operation = module.starts_with("keras.src.ops") ||
+                    (module.empty() && registry.find(layer.class_name, false) == nullptr &&
+                     registry.find(layer.class_name, true) != nullptr);
+  if (const json::value* trainable = layer.config.if_contains("trainable")) {
+    layer.trainable = !trainable->is_bool() || trainable->get_bool();
+  }
+  const std::string here = fmt::format("{}, layer '{}' ({})", where, layer.name, layer.class_name);
+  if (is_model(layer.class_name, layer.config)) {
+    layer.model = std::make_unique<ModelSpec>(read_model_spec(object, where, depth + 1));
+    layer.model->name = layer.name;
+  }
+  if (const json::value* nodes = object.if_contains("inbound_nodes")) {
+    if (!nodes->is_array()) invalid(here, "inbound_nodes is not a list");
+    const json::array& array = nodes->get_array();
+    // A node of a single entry may stand without the list around it.
+    for (const json::value& node : array) {
+      layer.calls.push_back(read_call(node, layer, here));
+    }
+  }
+  return layer;
+}
+
+ModelSpec read_model_spec(const json::object& model, const std::string& where, int depth) {
+  if (depth > 64) invalid(where, "models are nested too deeply");
+  const json::value* config = model.if_contains("config");
+  ModelSpec spec;
+  spec.sequential = text_of(model, "class_name") == "Sequential";
+  const json::array* layers = nullptr;
+  if (config != nullptr && config->is_object()) {
+    spec.name = text_of(config->get_object(), "name");
+    const json::value* found = config->get_object().if_contains("layers");
+    layers = found != nullptr ? found->if_array() : nullptr;
+  } else if (config != nullptr) {
+    layers = config->if_array();
+  }
+  if (layers == nullptr) {
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("the file holds a {} without a graph of layers; only Sequential and "
+                            "Functional models say how they compute. Save the model's functional "
+                            "form instead",
+                            text_of(model, "class_name")),
+                where);
+  }
+  std::set<std::string> names;
+  for (const json::value& entry : *layers) {
+    if (!entry.is_object()) invalid(where, "a layer is not an object");
+    spec.layers.push_back(read_layer(entry.get_object(), where, depth));
+    if (!names.insert(spec.layers.back().name).second) {
+      invalid(where, fmt::format("two layers are called '{}'", spec.layers.back().name));
+    }
+  }
+  if (spec.sequential) {
+    if (spec.layers.empty()) invalid(where, "the model has no layers");
+    if (spec.layers.front().class_name != "InputLayer") {
+      LayerSpec input;
+      input.class_name = "InputLayer";
+      input.name = spec.layers.front().name + "_input";
+      const json::object& first = spec.layers.front().config;
+      const json::value* shape = first.if_contains("batch_input_shape");
+      if (shape == nullptr) shape = first.if_contains("batch_shape");
+      if (shape == nullptr && config->is_object()) {
+        shape = config->get_object().if_contains("build_input_shape");
+      }
+      const json::value* build = model.if_contains("build_config");
+      if ((shape == nullptr || shape->is_null()) && build != nullptr && build->is_object()) {
+        shape = build->get_object().if_contains("input_shape");
+      }
+      if (shape != nullptr) input.config["batch_shape"] = *shape;
+      if (const json::value* dtype = first.if_contains("dtype");
+          dtype != nullptr && dtype->is_string() && spec.layers.front().class_name != "Embedding") {
+        input.config["dtype"] = *dtype;
+      }
+      spec.layers.insert(spec.layers.begin(), std::move(input));
+    }
+    return spec;
+  }
+  std::vector<std::string> ignored;
+  const json::value* inputs = config->get_object().if_contains("input_layers");
+  const json::value* outputs = config->get_object().if_contains("output_layers");
+  if (inputs == nullptr || outputs == nullptr) {
+    invalid(where, fmt::format("the model '{}' names no inputs or no outputs", spec.name));
+  }
+  flatten(*inputs, {}, spec.inputs, ignored, where);
+  flatten(*outputs, {}, spec.outputs, spec.output_names, where);
+  if (spec.inputs.empty() || spec.outputs.empty()) {
+    invalid(where, fmt::format("the model '{}' names no inputs or no outputs", spec.name));
+  }
+  return spec;
+}
+
+void collect_unknown(const ModelSpec& model, const std::string& prefix,
+                     std::vector<std::string>& found) {
+  for (const LayerSpec& layer : model.layers) {
+    const std::string path = prefix + layer.name;
+    if (layer.model) {
+      collect_unknown(*layer.model, path + "/", found);
+    } else if (layer.class_name != "InputLayer" &&
+               layers::Registry::instance().find(layer.class_name, layer.operation) == nullptr) {
+      const bool code = layer.class_name == "Lambda";
+      found.push_back(fmt::format(
+          "{} '{}' has the class {}{}", layer.operation ? "operation" : "layer", path,
+          layer.class_name,
+          code ? ", whose Python code kerf does not execute" : ", which kerf does not know"));
+    }
+  }
+}
+
+}  // namespace
+
+const LayerSpec* ModelSpec::find(const std::string& layer) const {
+  const auto it = std::ranges::find(layers, layer, &LayerSpec::name);
+  return it == layers.end() ? nullptr : &*it;
+}
+
+ModelSpec read_spec(const json::object& model, const std::string& where) {
+  return read_model_spec(model, where, 0);
+}
+
+std::vector<std::string> unknown_layers(const ModelSpec& model) {
+  std::vector<std::string> found;
+  collect_unknown(model, "", found);
+  return found;
+}
+
+}  // namespace kerf::formats

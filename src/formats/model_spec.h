@@ -1,0 +1,56 @@
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kerf::formats {
+
+// A tensor reference in a configuration: output `tensor` of call `node` of a layer of this model.
+struct TensorRef {
+  std::string layer;
+  std::uint32_t node = 0;
+  std::uint32_t tensor = 0;
+};
+
+// One call of a layer: `arguments` is {"args": [...], "kwargs": {...}} in which tensors stand as
+// {"tensor": i}, indices into `refs`.
+struct CallSpec {
+  boost::json::object arguments;
+  std::vector<TensorRef> refs;
+};
+
+struct ModelSpec;
+
+struct LayerSpec {
+  std::string name;
+  std::string class_name;
+  bool operation = false;
+  bool trainable = true;
+  boost::json::object config;
+  std::vector<CallSpec> calls;
+  std::unique_ptr<ModelSpec> model;  // a nested model
+};
+
+// A Sequential or Functional configuration of any Keras dialect, in one form.
+struct ModelSpec {
+  std::string name;
+  bool sequential = false;
+  std::vector<LayerSpec> layers;  // a Sequential's InputLayer included
+  std::vector<TensorRef> inputs;  // of a Functional model
+  std::vector<TensorRef> outputs;
+  std::vector<std::string> output_names;  // keys of a dict; else empty strings
+
+  const LayerSpec* find(const std::string& layer) const;
+};
+
+// Reads a model configuration ({"class_name", "config", ...}). Throws Error(kInvalidFile |
+// kUnsupported); `where` names the file.
+ModelSpec read_spec(const boost::json::object& model, const std::string& where);
+
+// Every reason why kerf cannot run the layers of this model, by class and name.
+std::vector<std::string> unknown_layers(const ModelSpec& model);
+
+}  // namespace kerf::formats
