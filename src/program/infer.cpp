@@ -82,7 +82,8 @@ Shape window_result(const Window& window, const Shape& x, std::int64_t channels)
   Shape result{x[0]};
   for (std::size_t axis = 0; axis < window.rank; ++axis) {
     const std::int64_t size = x[axis + 1];
-    const std::int64_t output = size == kUnknown ? kUnknown : window_axis(window, axis, size).output;
+    const std::int64_t output =
+        size == kUnknown ? kUnknown : window_axis(window, axis, size).output;
     if (size != kUnknown && size != 0 && output <= 0) {
       fail(fmt::format("a window of {} does not fit into {} cells", window.size[axis], size));
     }
@@ -142,8 +143,8 @@ struct Infer {
     require_rank(x(), op.window.rank + 2, "the input");
     if (w.rank() != op.window.rank + 2) fail("the kernel's rank does not fit the input's");
     const std::int64_t in = x().shape.back();
-    if (op.groups < 1 || (in != kUnknown && w[w.rank() - 2] != kUnknown &&
-                          in != w[w.rank() - 2] * op.groups)) {
+    if (op.groups < 1 ||
+        (in != kUnknown && w[w.rank() - 2] != kUnknown && in != w[w.rank() - 2] * op.groups)) {
       fail(fmt::format("an input with {} channels does not fit a kernel of shape {} in {} groups",
                        in, w.to_string(), op.groups));
     }
@@ -163,9 +164,8 @@ struct Infer {
       fail(fmt::format("an input of shape {} does not fit a depthwise kernel of shape {}",
                        x().shape.to_string(), w.to_string()));
     }
-    const std::int64_t channels = w[w.rank() - 2] == kUnknown || w.back() == kUnknown
-                                      ? kUnknown
-                                      : w[w.rank() - 2] * w.back();
+    const std::int64_t channels =
+        w[w.rank() - 2] == kUnknown || w.back() == kUnknown ? kUnknown : w[w.rank() - 2] * w.back();
     const Shape result = window_result(op.window, x().shape, channels);
     check_epilogue(op.epilogue, operands, 2, result);
     return {{DType::kFloat32, result}};
@@ -218,12 +218,16 @@ struct Infer {
     require_float(x(), "the input");
     for (std::size_t i = 1; i < 3; ++i) {
       const Shape& vector = operands.at(i).shape;
-      if (vector.rank() != 1 || x().shape.rank() == 0 ||
-          !compatible(vector[0], x().shape.back())) {
+      if (vector.rank() != 1 || x().shape.rank() == 0 || !compatible(vector[0], x().shape.back())) {
         fail(fmt::format("a vector of shape {} does not fit the channels of an input of shape {}",
                          vector.to_string(), x().shape.to_string()));
       }
     }
+    return {x()};
+  }
+
+  std::vector<ValueType> operator()(const Chain&) const {
+    require_float(x(), "the input");
     return {x()};
   }
 
@@ -307,8 +311,7 @@ struct Infer {
     Shape result = x().shape;
     const std::size_t axis = axis_of(op.axis, result.rank());
     if (op.times < 0) fail("a tensor cannot be repeated a negative number of times");
-    if (result[axis] != kUnknown &&
-        __builtin_mul_overflow(result[axis], op.times, &result[axis])) {
+    if (result[axis] != kUnknown && __builtin_mul_overflow(result[axis], op.times, &result[axis])) {
       fail("a repeated tensor is too large");
     }
     return {{x().dtype, result}};
@@ -498,6 +501,9 @@ double flops(const Op& op, const std::vector<ValueType>& operands,
     return 5 * result;
   }
   if (std::holds_alternative<Affine>(op)) return 2 * result;
+  if (const auto* chain = std::get_if<Chain>(&op)) {
+    return result * static_cast<double>(chain->steps.size());
+  }
   const bool moves_only = std::holds_alternative<Reshape>(op) ||
                           std::holds_alternative<Transpose>(op) ||
                           std::holds_alternative<Concat>(op) || std::holds_alternative<Slice>(op) ||

@@ -18,25 +18,25 @@ namespace kerf::program {
 // A function of one float, with up to three parameters. Formulas: Keras' activations.
 enum class Function : std::uint8_t {
   kIdentity,
-  kRelu,          // x < threshold(c): a * (x - c), else min(x, b); a slope, b maximum, c threshold
-  kElu,           // x > 0: x, else a * expm1(x)
+  kRelu,  // x < threshold(c): a * (x - c), else min(x, b); a slope, b maximum, c threshold
+  kElu,   // x > 0: x, else a * expm1(x)
   kSelu,
-  kCelu,          // max(x, 0) + a * expm1(min(x, 0) / a)
-  kGelu,          // exact, by erf
-  kGeluTanh,      // the tanh approximation
+  kCelu,      // max(x, 0) + a * expm1(min(x, 0) / a)
+  kGelu,      // exact, by erf
+  kGeluTanh,  // the tanh approximation
   kSigmoid,
-  kHardSigmoid,   // clip(a * x + b, 0, 1)
+  kHardSigmoid,  // clip(a * x + b, 0, 1)
   kSilu,
-  kHardSilu,      // x * clip(x / 6 + 0.5, 0, 1)
+  kHardSilu,  // x * clip(x / 6 + 0.5, 0, 1)
   kTanh,
-  kHardTanh,      // clip(x, -1, 1)
+  kHardTanh,  // clip(x, -1, 1)
   kTanhShrink,
   kSoftplus,
   kSoftsign,
-  kSoftShrink,    // threshold a
-  kHardShrink,    // threshold a
-  kThreshold,     // x > a: x, else b
-  kSquareplus,    // (x + sqrt(x * x + a)) / 2
+  kSoftShrink,  // threshold a
+  kHardShrink,  // threshold a
+  kThreshold,   // x > a: x, else b
+  kSquareplus,  // (x + sqrt(x * x + a)) / 2
   kSparsePlus,
   kSparseSigmoid,
   kLogSigmoid,
@@ -101,7 +101,8 @@ struct Conv {
   std::int64_t groups = 1;
   Epilogue epilogue;
 };
-// x (n, spatial..., in), W (window..., in, multiplier) constant -> (n, spatial'..., in * multiplier).
+// x (n, spatial..., in), W (window..., in, multiplier) constant -> (n, spatial'..., in *
+// multiplier).
 struct DepthwiseConv {
   Window window;
   Epilogue epilogue;
@@ -113,7 +114,15 @@ struct Pool {
 };
 // x, axes ascending. kAny and kAll take bool and give bool; the others keep the dtype.
 struct Reduce {
-  enum class Kind : std::uint8_t { kSum, kMean, kMax, kMin, kProduct, kAny, kAll } kind = Kind::kSum;
+  enum class Kind : std::uint8_t {
+    kSum,
+    kMean,
+    kMax,
+    kMin,
+    kProduct,
+    kAny,
+    kAll
+  } kind = Kind::kSum;
   std::vector<std::int64_t> axes;
   bool keep_dims = false;
 };
@@ -124,9 +133,21 @@ struct Unary {
 // a, b with NumPy broadcasting. Both of one dtype; comparisons and logic give bool.
 struct Binary {
   enum class Kind : std::uint8_t {
-    kAdd, kSubtract, kMultiply, kDivide, kMaximum, kMinimum, kPower,
-    kEqual, kNotEqual, kGreater, kGreaterEqual, kLess, kLessEqual,
-    kAnd, kOr,
+    kAdd,
+    kSubtract,
+    kMultiply,
+    kDivide,
+    kMaximum,
+    kMinimum,
+    kPower,
+    kEqual,
+    kNotEqual,
+    kGreater,
+    kGreaterEqual,
+    kLess,
+    kLessEqual,
+    kAnd,
+    kOr,
   } kind = Kind::kAdd;
 };
 // bool -> bool.
@@ -136,6 +157,19 @@ struct Select {};
 // x, scale (c), shift (c) -> x * scale + shift along the last axis. How BatchNormalization arrives,
 // and what folds into the op before it.
 struct Affine {};
+// x -> step(step(x...)), one pass over the elements of x: what the passes make of runs of Unary,
+// Binary and Affine. The operands after x follow in the order of the steps: one for a kBinary step
+// (the shape of x, a scalar, or a vector over the last axis), scale and shift (vectors over the
+// last axis) for a kAffine step. The result has the shape of x.
+struct Chain {
+  struct Step {
+    enum class Kind : std::uint8_t { kUnary, kBinary, kAffine } kind = Kind::kUnary;
+    Activation activation;                     // kUnary
+    Binary::Kind binary = Binary::Kind::kAdd;  // kBinary, one that gives a float
+    bool swapped = false;                      // kBinary: the operand stands on the left
+  };
+  std::vector<Step> steps;
+};
 // x -> softmax along `axis` (logarithm of it if `log`).
 struct Softmax {
   std::int64_t axis = -1;
@@ -158,8 +192,8 @@ struct L2Normalize {
   std::int64_t axis = -1;
   float epsilon = 1e-7F;
 };
-// ids (any shape; integer or float, truncated), table (rows, width) constant -> ids.shape + (width).
-// An id outside the table is an error of the request (the run reports it).
+// ids (any shape; integer or float, truncated), table (rows, width) constant -> ids.shape +
+// (width). An id outside the table is an error of the request (the run reports it).
 struct Gather {};
 // y's axis i is x's axis permutation[i].
 struct Transpose {
@@ -169,7 +203,9 @@ struct Transpose {
 // input; at most one kInfer takes what remains.
 struct Reshape {
   static constexpr std::int64_t kInfer = -1;
-  static constexpr std::int64_t copy(std::size_t axis) { return -2 - static_cast<std::int64_t>(axis); }
+  static constexpr std::int64_t copy(std::size_t axis) {
+    return -2 - static_cast<std::int64_t>(axis);
+  }
   std::vector<std::int64_t> dims;
 };
 // Two or more tensors of one dtype.
@@ -208,7 +244,7 @@ struct Recurrent {
   Activation activation;            // tanh
   Activation recurrent_activation;  // sigmoid
   bool sequences = false;
-  bool backwards = false;           // from the last step to the first; y stays in that order
+  bool backwards = false;  // from the last step to the first; y stays in that order
   bool zero_output_for_mask = false;
   bool bias = false;
   bool mask = false;
@@ -216,7 +252,7 @@ struct Recurrent {
 };
 
 using Op = std::variant<Linear, MatMul, Conv, DepthwiseConv, Pool, Reduce, Unary, Binary, Not,
-                        Select, Affine, Softmax, Sparsemax, LayerNorm, L2Normalize, Gather,
+                        Select, Affine, Chain, Softmax, Sparsemax, LayerNorm, L2Normalize, Gather,
                         Transpose, Reshape, Concat, Slice, Pad, Tile, Cast, Recurrent>;
 
 // "Linear", "Conv", ...
