@@ -57,24 +57,83 @@ Shape broadcast(const Shape& a, const Shape& b) {
   return result;
 }
 
+bool compatible(const Shape& a, const Shape& b) {
+  if (a.rank() != b.rank()) return false;
+  for (std::size_t i = 0; i < a.rank(); ++i) {
+    if (!compatible(a[i], b[i])) return false;
+  }
+  return true;
+}
+
 // Checks the bias and residual operands that follow the first `count`.
 void check_epilogue(const Epilogue& epilogue, const Operands& operands, std::size_t count,
                     const Shape& result) {
   std::size_t next = count;
   if (epilogue.bias) {
-    const Shape& bias = operands.at(next++).shape;
-    if (bias.rank() != 1 || !compatible(bias[0], result.back())) {
-      fail(fmt::format("the bias has the shape {}, but {} channels are computed", bias.to_string(),
-                       result.back()));
+    const ValueType& bias = operands[next++];
+    require_float(bias, "the bias");
+    if (bias.shape.rank() != 1 || !compatible(bias.shape[0], result.back())) {
+      fail(fmt::format("the bias has the shape {}, but {} channels are computed",
+                       bias.shape.to_string(), result.back()));
     }
   }
   if (epilogue.residual) {
-    const Shape& residual = operands.at(next++).shape;
-    if (residual.rank() != result.rank()) fail("the residual does not have the result's shape");
+    const ValueType& residual = operands[next++];
+    require_float(residual, "the residual");
+    if (!compatible(residual.shape, result)) {
+      fail(fmt::format("the residual has the shape {}, but the result has {}",
+                       residual.shape.to_string(), result.to_string()));
+    }
   }
 }
 
+void check_window(const Window& window) {
+  // The layers refuse larger ones; here it keeps the geometry from overflowing.
+  constexpr std::int64_t kLimit = 1 << 30;
+  if (window.rank < 1 || window.rank > 3) fail("a window moves over 1 to 3 axes");
+  for (std::size_t axis = 0; axis < window.rank; ++axis) {
+    const bool sane = window.size[axis] >= 1 && window.strides[axis] >= 1 &&
+                      window.dilation[axis] >= 1 && window.before[axis] >= 0 &&
+                      window.after[axis] >= 0 && window.size[axis] <= kLimit &&
+                      window.strides[axis] <= kLimit && window.dilation[axis] <= kLimit &&
+                      window.before[axis] <= kLimit && window.after[axis] <= kLimit;
+    if (!sane) fail("a window has a size, stride, dilation or padding out of range");
+  }
+}
+
+// How many operands an op takes; Concat takes any number.
+struct OperandCount {
+  static std::size_t extra(const Epilogue& epilogue) {
+    return (epilogue.bias ? 1U : 0U) + (epilogue.residual ? 1U : 0U);
+  }
+  std::size_t operator()(const Linear& op) const { return 2 + extra(op.epilogue); }
+  std::size_t operator()(const Conv& op) const { return 2 + extra(op.epilogue); }
+  std::size_t operator()(const DepthwiseConv& op) const { return 2 + extra(op.epilogue); }
+  std::size_t operator()(const MatMul&) const { return 2; }
+  std::size_t operator()(const Binary&) const { return 2; }
+  std::size_t operator()(const Gather&) const { return 2; }
+  std::size_t operator()(const Select&) const { return 3; }
+  std::size_t operator()(const Affine&) const { return 3; }
+  std::size_t operator()(const LayerNorm& op) const {
+    return 1 + (op.gamma ? 1U : 0U) + (op.beta ? 1U : 0U);
+  }
+  std::size_t operator()(const Chain& op) const {
+    std::size_t count = 1;
+    for (const Chain::Step& step : op.steps) count += operand_count(step);
+    return count;
+  }
+  std::size_t operator()(const Recurrent& op) const {
+    const std::size_t states = op.cell == Recurrent::Cell::kLstm ? 2 : 1;
+    return 3 + (op.bias ? 1U : 0U) + (op.mask ? 1U : 0U) + (op.initial_state ? states : 0U);
+  }
+  template <typename Other>
+  std::size_t operator()(const Other&) const {
+    return 1;
+  }
+};
+
 Shape window_result(const Window& window, const Shape& x, std::int64_t channels) {
+  check_window(window);
   if (x.rank() != window.rank + 2) {
     fail(fmt::format("{} dimensions are needed, but the input has the shape {}", window.rank + 2,
                      x.to_string()));
@@ -96,11 +155,12 @@ Shape window_result(const Window& window, const Shape& x, std::int64_t channels)
 struct Infer {
   const Operands& operands;
 
-  const ValueType& x() const { return operands.at(0); }
+  const ValueType& x() const { return operands[0]; }
 
   std::vector<ValueType> operator()(const Linear& op) const {
-    const Shape& w = operands.at(1).shape;
+    const Shape& w = operands[1].shape;
     require_float(x(), "the input");
+    require_float(operands[1], "the kernel");
     if (w.rank() != 2 || x().shape.rank() == 0 || !compatible(x().shape.back(), w[0])) {
       fail(fmt::format("an input of shape {} does not fit a kernel of shape {}",
                        x().shape.to_string(), w.to_string()));
@@ -112,8 +172,10 @@ struct Infer {
   }
 
   std::vector<ValueType> operator()(const MatMul& op) const {
+    require_float(x(), "the left matrix");
+    require_float(operands[1], "the right matrix");
     const Shape& a = x().shape;
-    const Shape& b = operands.at(1).shape;
+    const Shape& b = operands[1].shape;
     if (a.rank() < 2 || a.rank() != b.rank()) {
       fail(fmt::format("matrices of shapes {} and {} cannot be multiplied", a.to_string(),
                        b.to_string()));
@@ -138,17 +200,18 @@ struct Infer {
   }
 
   std::vector<ValueType> operator()(const Conv& op) const {
-    const Shape& w = operands.at(1).shape;
+    const Shape& w = operands[1].shape;
     require_float(x(), "the input");
+    require_float(operands[1], "the kernel");
     require_rank(x(), op.window.rank + 2, "the input");
     if (w.rank() != op.window.rank + 2) fail("the kernel's rank does not fit the input's");
     const std::int64_t in = x().shape.back();
-    if (op.groups < 1 ||
+    if (op.groups < 1 || op.groups > kMaxDimension ||
         (in != kUnknown && w[w.rank() - 2] != kUnknown && in != w[w.rank() - 2] * op.groups)) {
       fail(fmt::format("an input with {} channels does not fit a kernel of shape {} in {} groups",
                        in, w.to_string(), op.groups));
     }
-    if (w.back() % op.groups != 0) {
+    if (w.back() != kUnknown && w.back() % op.groups != 0) {
       fail(fmt::format("{} filters cannot be divided into {} groups", w.back(), op.groups));
     }
     const Shape result = window_result(op.window, x().shape, w.back());
@@ -157,8 +220,9 @@ struct Infer {
   }
 
   std::vector<ValueType> operator()(const DepthwiseConv& op) const {
-    const Shape& w = operands.at(1).shape;
+    const Shape& w = operands[1].shape;
     require_float(x(), "the input");
+    require_float(operands[1], "the kernel");
     require_rank(x(), op.window.rank + 2, "the input");
     if (w.rank() != op.window.rank + 2 || !compatible(w[w.rank() - 2], x().shape.back())) {
       fail(fmt::format("an input of shape {} does not fit a depthwise kernel of shape {}",
@@ -180,6 +244,12 @@ struct Infer {
   std::vector<ValueType> operator()(const Reduce& op) const {
     const bool logic = op.kind == Reduce::Kind::kAny || op.kind == Reduce::Kind::kAll;
     if (logic && x().dtype != DType::kBool) fail("any and all need a bool input");
+    for (std::size_t i = 0; i < op.axes.size(); ++i) {
+      if (op.axes[i] < 0 || axis_of(op.axes[i], x().shape.rank()) >= x().shape.rank() ||
+          (i > 0 && op.axes[i - 1] >= op.axes[i])) {
+        fail("the axes of a reduction must ascend");
+      }
+    }
     Shape result;
     for (std::size_t i = 0; i < x().shape.rank(); ++i) {
       if (std::ranges::find(op.axes, static_cast<std::int64_t>(i)) == op.axes.end()) {
@@ -188,7 +258,6 @@ struct Infer {
         result.push_back(1);
       }
     }
-    for (const std::int64_t axis : op.axes) axis_of(axis, x().shape.rank());
     return {{x().dtype, result}};
   }
 
@@ -198,36 +267,68 @@ struct Infer {
   }
 
   std::vector<ValueType> operator()(const Binary& op) const {
-    const ValueType& b = operands.at(1);
+    const ValueType& b = operands[1];
     if (x().dtype != b.dtype) {
       fail(fmt::format("{} and {} tensors cannot be combined", dtype_name(x().dtype),
                        dtype_name(b.dtype)));
+    }
+    if (op.kind >= Binary::Kind::kAnd && x().dtype != DType::kBool) {
+      fail(fmt::format("and and or need bool tensors, not {}", dtype_name(x().dtype)));
     }
     const bool logic = op.kind >= Binary::Kind::kEqual;
     return {{logic ? DType::kBool : x().dtype, broadcast(x().shape, b.shape)}};
   }
 
-  std::vector<ValueType> operator()(const Not&) const { return {x()}; }
+  std::vector<ValueType> operator()(const Not&) const {
+    if (x().dtype != DType::kBool) {
+      fail(fmt::format("not needs a bool tensor, not {}", dtype_name(x().dtype)));
+    }
+    return {x()};
+  }
 
   std::vector<ValueType> operator()(const Select&) const {
-    const Shape both = broadcast(operands.at(1).shape, operands.at(2).shape);
+    if (x().dtype != DType::kBool || operands[1].dtype != operands[2].dtype) {
+      fail(fmt::format("a choice by {} between {} and {} tensors is not possible",
+                       dtype_name(x().dtype), dtype_name(operands[1].dtype),
+                       dtype_name(operands[2].dtype)));
+    }
+    const Shape both = broadcast(operands[1].shape, operands[2].shape);
     return {{operands[1].dtype, broadcast(x().shape, both)}};
   }
 
   std::vector<ValueType> operator()(const Affine&) const {
     require_float(x(), "the input");
-    for (std::size_t i = 1; i < 3; ++i) {
-      const Shape& vector = operands.at(i).shape;
-      if (vector.rank() != 1 || x().shape.rank() == 0 || !compatible(vector[0], x().shape.back())) {
-        fail(fmt::format("a vector of shape {} does not fit the channels of an input of shape {}",
-                         vector.to_string(), x().shape.to_string()));
-      }
-    }
+    require_channel_vector(operands[1]);
+    require_channel_vector(operands[2]);
     return {x()};
   }
 
-  std::vector<ValueType> operator()(const Chain&) const {
+  void require_channel_vector(const ValueType& vector) const {
+    require_float(vector, "a vector over the channels");
+    if (vector.shape.rank() != 1 || x().shape.rank() == 0 ||
+        !compatible(vector.shape[0], x().shape.back())) {
+      fail(fmt::format("a vector of shape {} does not fit the channels of an input of shape {}",
+                       vector.shape.to_string(), x().shape.to_string()));
+    }
+  }
+
+  std::vector<ValueType> operator()(const Chain& op) const {
     require_float(x(), "the input");
+    std::size_t next = 1;
+    for (const Chain::Step& step : op.steps) {
+      if (step.kind == Chain::Step::Kind::kBinary) {
+        const ValueType& operand = operands[next];
+        require_float(operand, "an operand of a chain");
+        if (step.binary >= Binary::Kind::kEqual) fail("a step of a chain must give floats");
+        if (operand.shape.rank() != 0 && !compatible(operand.shape, x().shape)) {
+          require_channel_vector(operand);
+        }
+      } else if (step.kind == Chain::Step::Kind::kAffine) {
+        require_channel_vector(operands[next]);
+        require_channel_vector(operands[next + 1]);
+      }
+      next += operand_count(step);
+    }
     return {x()};
   }
 
@@ -247,7 +348,7 @@ struct Infer {
     std::size_t next = 1;
     for (const bool present : {op.gamma, op.beta}) {
       if (!present) continue;
-      const Shape& vector = operands.at(next++).shape;
+      const Shape& vector = operands[next++].shape;
       bool fits = vector.rank() == op.axes;
       for (std::size_t i = 0; fits && i < op.axes; ++i) {
         fits = compatible(vector[i], x().shape[x().shape.rank() - op.axes + i]);
@@ -267,8 +368,10 @@ struct Infer {
   }
 
   std::vector<ValueType> operator()(const Gather&) const {
-    const Shape& table = operands.at(1).shape;
-    if (table.rank() != 2) fail("a table needs two dimensions");
+    const Shape& table = operands[1].shape;
+    if (table.rank() != 2) {
+      fail(fmt::format("a table needs two dimensions, but has the shape {}", table.to_string()));
+    }
     Shape result = x().shape;
     result.push_back(table[1]);
     return {{operands[1].dtype, result}};
@@ -301,7 +404,10 @@ struct Infer {
       fail("a padding does not fit the input's rank");
     }
     for (std::size_t i = 0; i < result.rank(); ++i) {
-      if (op.before[i] < 0 || op.after[i] < 0) fail("a padding is negative");
+      if (op.before[i] < 0 || op.after[i] < 0 || op.before[i] > kMaxDimension ||
+          op.after[i] > kMaxDimension) {
+        fail("a padding is negative or too large");
+      }
       if (result[i] != kUnknown) result[i] += op.before[i] + op.after[i];
     }
     return {{x().dtype, result}};
@@ -311,9 +417,8 @@ struct Infer {
     Shape result = x().shape;
     const std::size_t axis = axis_of(op.axis, result.rank());
     if (op.times < 0) fail("a tensor cannot be repeated a negative number of times");
-    if (result[axis] != kUnknown && __builtin_mul_overflow(result[axis], op.times, &result[axis])) {
-      fail("a repeated tensor is too large");
-    }
+    if (op.times > kMaxDimension) fail("a repeated tensor is too large");
+    if (result[axis] != kUnknown) result[axis] *= op.times;
     return {{x().dtype, result}};
   }
 
@@ -330,6 +435,7 @@ std::vector<ValueType> Infer::operator()(const Reshape& op) const {
   Shape result;
   for (const std::int64_t dim : op.dims) {
     if (dim == Reshape::kInfer) {
+      if (inferred >= 0) fail("a reshape leaves more than one dimension open");
       inferred = static_cast<std::ptrdiff_t>(result.rank());
       result.push_back(kUnknown);
     } else if (dim < 0) {
@@ -416,8 +522,8 @@ std::vector<ValueType> Infer::operator()(const Slice& op) const {
 std::vector<ValueType> Infer::operator()(const Recurrent& op) const {
   require_float(x(), "the input");
   require_rank(x(), 3, "the input of a recurrent layer");
-  const Shape& kernel = operands.at(1).shape;
-  const Shape& recurrent = operands.at(2).shape;
+  const Shape& kernel = operands[1].shape;
+  const Shape& recurrent = operands[2].shape;
   const std::int64_t gates = op.cell == Recurrent::Cell::kLstm     ? 4
                              : op.cell == Recurrent::Cell::kSimple ? 1
                                                                    : 3;
@@ -428,10 +534,17 @@ std::vector<ValueType> Infer::operator()(const Recurrent& op) const {
                      kernel.to_string(), recurrent.to_string(), x().shape.to_string()));
   }
   std::size_t next = 3;
-  if (op.bias) ++next;
+  if (op.bias) {
+    const Shape& bias = operands[next++].shape;
+    const bool two = op.cell == Recurrent::Cell::kGruResetAfter;
+    if (!compatible(bias, two ? Shape{2, kernel[1]} : Shape{kernel[1]})) {
+      fail(fmt::format("a bias of shape {} does not fit a kernel of shape {}", bias.to_string(),
+                       kernel.to_string()));
+    }
+  }
   if (op.mask) {
-    const ValueType& mask = operands.at(next++);
-    if (mask.dtype != DType::kBool || mask.shape.rank() != 2) {
+    const ValueType& mask = operands[next++];
+    if (mask.dtype != DType::kBool || !compatible(mask.shape, Shape{x().shape[0], x().shape[1]})) {
       fail(fmt::format("a mask must be bool of shape (batch, steps), not {} {}",
                        dtype_name(mask.dtype), mask.shape.to_string()));
     }
@@ -439,8 +552,8 @@ std::vector<ValueType> Infer::operator()(const Recurrent& op) const {
   if (op.initial_state) {
     const std::size_t states = op.cell == Recurrent::Cell::kLstm ? 2 : 1;
     for (std::size_t i = 0; i < states; ++i) {
-      const Shape& state = operands.at(next++).shape;
-      if (state.rank() != 2 || !compatible(state[1], units)) {
+      const Shape& state = operands[next++].shape;
+      if (!compatible(state, Shape{x().shape[0], units})) {
         fail(fmt::format("an initial state of shape {} does not fit {} units", state.to_string(),
                          units));
       }
@@ -462,8 +575,21 @@ double count(const Shape& shape) {
 }  // namespace
 
 std::vector<ValueType> infer(const Op& op, const std::vector<ValueType>& operands) {
-  if (operands.empty()) fail("an operation has no operands");
-  return std::visit(Infer{operands}, op);
+  const std::size_t needed = std::visit(OperandCount{}, op);
+  if (std::holds_alternative<Concat>(op) ? operands.empty() : operands.size() != needed) {
+    fail(fmt::format("{} takes {} operands, not {}", op_name(op), needed, operands.size()));
+  }
+  const auto require_bounded = [](const ValueType& type) {
+    for (const std::int64_t dim : type.shape) {
+      if (dim > kMaxDimension) {
+        fail(fmt::format("the shape {} is too large", type.shape.to_string()));
+      }
+    }
+  };
+  for (const ValueType& operand : operands) require_bounded(operand);
+  std::vector<ValueType> results = std::visit(Infer{operands}, op);
+  for (const ValueType& result : results) require_bounded(result);
+  return results;
 }
 
 double flops(const Op& op, const std::vector<ValueType>& operands,

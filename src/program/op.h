@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -69,6 +70,7 @@ struct Epilogue {
   bool bias = false;
   bool residual = false;
   Activation activation;
+  friend bool operator==(const Epilogue&, const Epilogue&) = default;
 };
 
 enum class Padding : std::uint8_t { kValid, kSame, kCausal, kExplicit };
@@ -82,11 +84,13 @@ struct Window {
   Padding padding = Padding::kValid;
   std::array<std::int64_t, 3> before{};  // kExplicit only: cells of padding on each side
   std::array<std::int64_t, 3> after{};
+  friend bool operator==(const Window&, const Window&) = default;
 };
 
 // x (..., in), W (in, out) constant -> (..., out).
 struct Linear {
   Epilogue epilogue;
+  friend bool operator==(const Linear&, const Linear&) = default;
 };
 // a (..., m, k), b (..., k, n), equal leading dimensions -> (..., m, n). Flags transpose the last
 // two axes of an operand.
@@ -94,23 +98,27 @@ struct MatMul {
   bool transpose_a = false;
   bool transpose_b = false;
   float scale = 1;
+  friend bool operator==(const MatMul&, const MatMul&) = default;
 };
 // x (n, spatial..., in), W (window..., in / groups, out) constant -> (n, spatial'..., out).
 struct Conv {
   Window window;
   std::int64_t groups = 1;
   Epilogue epilogue;
+  friend bool operator==(const Conv&, const Conv&) = default;
 };
 // x (n, spatial..., in), W (window..., in, multiplier) constant -> (n, spatial'..., in *
 // multiplier).
 struct DepthwiseConv {
   Window window;
   Epilogue epilogue;
+  friend bool operator==(const DepthwiseConv&, const DepthwiseConv&) = default;
 };
 // x (n, spatial..., c). Maximum pads with -inf, average divides by the cells inside.
 struct Pool {
   enum class Kind : std::uint8_t { kMax, kAverage } kind = Kind::kMax;
   Window window;
+  friend bool operator==(const Pool&, const Pool&) = default;
 };
 // x, axes ascending. kAny and kAll take bool and give bool; the others keep the dtype.
 struct Reduce {
@@ -125,10 +133,12 @@ struct Reduce {
   } kind = Kind::kSum;
   std::vector<std::int64_t> axes;
   bool keep_dims = false;
+  friend bool operator==(const Reduce&, const Reduce&) = default;
 };
 // x -> f(x), element by element.
 struct Unary {
   Activation activation;
+  friend bool operator==(const Unary&, const Unary&) = default;
 };
 // a, b with NumPy broadcasting. Both of one dtype; comparisons and logic give bool.
 struct Binary {
@@ -149,14 +159,21 @@ struct Binary {
     kAnd,
     kOr,
   } kind = Kind::kAdd;
+  friend bool operator==(const Binary&, const Binary&) = default;
 };
 // bool -> bool.
-struct Not {};
+struct Not {
+  friend bool operator==(const Not&, const Not&) = default;
+};
 // condition (bool), a, b, broadcast together -> a where the condition holds, else b.
-struct Select {};
+struct Select {
+  friend bool operator==(const Select&, const Select&) = default;
+};
 // x, scale (c), shift (c) -> x * scale + shift along the last axis. How BatchNormalization arrives,
 // and what folds into the op before it.
-struct Affine {};
+struct Affine {
+  friend bool operator==(const Affine&, const Affine&) = default;
+};
 // x -> step(step(x...)), one pass over the elements of x: what the passes make of runs of Unary,
 // Binary and Affine. The operands after x follow in the order of the steps: one for a kBinary step
 // (the shape of x, a scalar, or a vector over the last axis), scale and shift (vectors over the
@@ -167,16 +184,21 @@ struct Chain {
     Activation activation;                     // kUnary
     Binary::Kind binary = Binary::Kind::kAdd;  // kBinary, one that gives a float
     bool swapped = false;                      // kBinary: the operand stands on the left
+    friend bool operator==(const Step&, const Step&) = default;
   };
   std::vector<Step> steps;
+  friend bool operator==(const Chain&, const Chain&) = default;
 };
 // x -> softmax along `axis` (logarithm of it if `log`).
 struct Softmax {
   std::int64_t axis = -1;
   bool log = false;
+  friend bool operator==(const Softmax&, const Softmax&) = default;
 };
 // x -> sparsemax along the last axis.
-struct Sparsemax {};
+struct Sparsemax {
+  friend bool operator==(const Sparsemax&, const Sparsemax&) = default;
+};
 // x[, gamma][, beta] -> (x - mean) * rsqrt(variance + epsilon) * gamma + beta over the last `axes`
 // axes; gamma and beta have their shape. Without `center_mean` the mean is not subtracted (the
 // variance is still about the mean).
@@ -186,18 +208,23 @@ struct LayerNorm {
   bool gamma = false;
   bool beta = false;
   bool center_mean = true;
+  friend bool operator==(const LayerNorm&, const LayerNorm&) = default;
 };
 // x -> x / max(l2 norm along axis, epsilon).
 struct L2Normalize {
   std::int64_t axis = -1;
   float epsilon = 1e-7F;
+  friend bool operator==(const L2Normalize&, const L2Normalize&) = default;
 };
 // ids (any shape; integer or float, truncated), table (rows, width) constant -> ids.shape +
 // (width). An id outside the table is an error of the request (the run reports it).
-struct Gather {};
+struct Gather {
+  friend bool operator==(const Gather&, const Gather&) = default;
+};
 // y's axis i is x's axis permutation[i].
 struct Transpose {
   std::vector<std::int64_t> permutation;
+  friend bool operator==(const Transpose&, const Transpose&) = default;
 };
 // Row-major reinterpretation. An entry >= 0 is that dimension; kCopy(i) copies dimension i of the
 // input; at most one kInfer takes what remains.
@@ -207,10 +234,12 @@ struct Reshape {
     return -2 - static_cast<std::int64_t>(axis);
   }
   std::vector<std::int64_t> dims;
+  friend bool operator==(const Reshape&, const Reshape&) = default;
 };
 // Two or more tensors of one dtype.
 struct Concat {
   std::int64_t axis = -1;
+  friend bool operator==(const Concat&, const Concat&) = default;
 };
 // x[..., begin:end:step, ...] on one axis; negative counts from the end, an absent end is the end.
 // step may be -1 (then begin absent = last).
@@ -219,20 +248,24 @@ struct Slice {
   std::optional<std::int64_t> begin;
   std::optional<std::int64_t> end;
   std::int64_t step = 1;
+  friend bool operator==(const Slice&, const Slice&) = default;
 };
 // Per axis: cells put before and after, of `value`.
 struct Pad {
   std::vector<std::int64_t> before;
   std::vector<std::int64_t> after;
   float value = 0;
+  friend bool operator==(const Pad&, const Pad&) = default;
 };
 // x repeated `times` as a whole along `axis`.
 struct Tile {
   std::int64_t axis = 0;
   std::int64_t times = 1;
+  friend bool operator==(const Tile&, const Tile&) = default;
 };
 struct Cast {
   DType to = DType::kFloat32;
+  friend bool operator==(const Cast&, const Cast&) = default;
 };
 
 // Gated recurrent layers over x (n, t, in). Operands: x, kernel (in, g*u), recurrent (u, g*u),
@@ -249,6 +282,7 @@ struct Recurrent {
   bool bias = false;
   bool mask = false;
   bool initial_state = false;
+  friend bool operator==(const Recurrent&, const Recurrent&) = default;
 };
 
 using Op = std::variant<Linear, MatMul, Conv, DepthwiseConv, Pool, Reduce, Unary, Binary, Not,
@@ -257,6 +291,14 @@ using Op = std::variant<Linear, MatMul, Conv, DepthwiseConv, Pool, Reduce, Unary
 
 // "Linear", "Conv", ...
 std::string_view op_name(const Op& op) noexcept;
+// The name with the attributes that matter and what is fused into it, for people: "Conv 3x3/2 same
+// +bias +relu", "Reduce mean over 1,2".
+std::string describe(const Op& op);
+// "relu", "relu(max 6)", "hard_sigmoid(0.2, 0.5)".
+std::string describe(const Activation& activation);
+
+// No dimension is larger, so that a product of two and a sum of many cannot overflow.
+inline constexpr std::int64_t kMaxDimension = std::int64_t{1} << 31;
 
 struct ValueType {
   DType dtype = DType::kFloat32;
@@ -265,13 +307,21 @@ struct ValueType {
 };
 
 // Types of the op's results for operands of these types, which may have unknown dimensions.
-// Throws Error(kInvalidArgument) where they do not fit, saying how.
+// Throws Error(kInvalidArgument) where they do not fit in number, dtype or shape, saying how, and
+// where a dimension would exceed kMaxDimension.
 std::vector<ValueType> infer(const Op& op, const std::vector<ValueType>& operands);
 
 // Floating-point operations, two per multiply-add of products, convolutions and recurrences, one
 // per element and pass otherwise; unknown dimensions count as 1.
 double flops(const Op& op, const std::vector<ValueType>& operands,
              const std::vector<ValueType>& results);
+
+// Operands of a chain that belong to one step.
+inline std::size_t operand_count(const Chain::Step& step) noexcept {
+  return step.kind == Chain::Step::Kind::kUnary    ? 0
+         : step.kind == Chain::Step::Kind::kBinary ? 1
+                                                   : 2;
+}
 
 // The geometry of a window on one axis of `size` cells.
 struct WindowAxis {

@@ -10,25 +10,27 @@ namespace kerf::program {
 
 std::string Program::to_string() const {
   std::string text;
-  const auto name = [&](ValueId id) {
-    return fmt::format("%{}:{}{}", id, dtype_name(values[id].type.dtype),
+  const auto typed = [&](ValueId id) {
+    return fmt::format("{}{}", dtype_name(values[id].type.dtype),
                        values[id].type.shape.to_string());
   };
-  for (const ValueId feed : feeds) text += fmt::format("feed {}\n", name(feed));
+  for (const ValueId feed : feeds) text += fmt::format("feed %{}: {}\n", feed, typed(feed));
   for (const Instruction& instruction : instructions) {
     std::string line;
     for (const ValueId result : instruction.results) {
-      line += fmt::format("{}{}", line.empty() ? "" : ", ", name(result));
+      line += fmt::format("{}%{}: {}", line.empty() ? "" : ", ", result, typed(result));
     }
-    line += fmt::format(" = {}", op_name(instruction.op));
+    line += fmt::format(" = {} (", describe(instruction.op));
+    std::string_view separator;
     for (const ValueId operand : instruction.operands) {
-      line += is_constant(operand) ? fmt::format(" const{}", name(operand).substr(1))
-                                   : fmt::format(" %{}", operand);
+      line += separator;
+      line += is_constant(operand) ? typed(operand) : fmt::format("%{}", operand);
+      separator = ", ";
     }
-    text += fmt::format("{}    # {}\n", line,
+    text += fmt::format("{})    # {}\n", line,
                         instruction.source < sources.size() ? sources[instruction.source] : "");
   }
-  for (const ValueId fetch : fetches) text += fmt::format("fetch {}\n", name(fetch));
+  for (const ValueId fetch : fetches) text += fmt::format("fetch %{}: {}\n", fetch, typed(fetch));
   return text;
 }
 
@@ -56,10 +58,11 @@ std::vector<ValueId> ProgramBuilder::append_all(Op op, std::vector<ValueId> oper
   std::vector<ValueId> results;
   for (const ValueType& type : infer(op, types)) results.push_back(placeholder(type));
   if (program_.sources.empty()) program_.sources.emplace_back();
-  program_.instructions.push_back({.op = std::move(op),
-                                   .operands = std::move(operands),
-                                   .results = results,
-                                   .source = static_cast<std::uint32_t>(program_.sources.size() - 1)});
+  program_.instructions.push_back(
+      {.op = std::move(op),
+       .operands = std::move(operands),
+       .results = results,
+       .source = static_cast<std::uint32_t>(program_.sources.size() - 1)});
   return results;
 }
 

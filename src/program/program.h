@@ -36,8 +36,8 @@ struct Program {
   std::vector<Value> values;
   std::vector<Instruction> instructions;  // in execution order
   std::vector<ValueId> feeds;
-  std::vector<ValueId> fetches;           // may name feeds, constants, and a value twice
-  std::vector<std::string> sources;       // addresses of the layer calls, for profiles and errors
+  std::vector<ValueId> fetches;      // may name feeds, constants, and a value twice
+  std::vector<std::string> sources;  // addresses of the layer calls, for profiles and errors
 
   bool is_constant(ValueId id) const noexcept { return !values[id].constant.empty(); }
   std::string to_string() const;  // one instruction a line: `kerf inspect --program`
