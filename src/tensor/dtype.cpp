@@ -14,20 +14,13 @@ struct Names {
 
 // In the order of the enumeration.
 constexpr std::array kTypes{
-    Names{DType::kBool, 1, "bool", "BOOL"},
-    Names{DType::kUInt8, 1, "uint8", "UINT8"},
-    Names{DType::kUInt16, 2, "uint16", "UINT16"},
-    Names{DType::kUInt32, 4, "uint32", "UINT32"},
-    Names{DType::kUInt64, 8, "uint64", "UINT64"},
-    Names{DType::kInt8, 1, "int8", "INT8"},
-    Names{DType::kInt16, 2, "int16", "INT16"},
-    Names{DType::kInt32, 4, "int32", "INT32"},
-    Names{DType::kInt64, 8, "int64", "INT64"},
-    Names{DType::kFloat16, 2, "float16", "FP16"},
-    Names{DType::kBFloat16, 2, "bfloat16", "BF16"},
-    Names{DType::kFloat32, 4, "float32", "FP32"},
-    Names{DType::kFloat64, 8, "float64", "FP64"},
-    Names{DType::kString, 0, "string", "BYTES"},
+    Names{DType::kBool, 1, "bool", "BOOL"},         Names{DType::kUInt8, 1, "uint8", "UINT8"},
+    Names{DType::kUInt16, 2, "uint16", "UINT16"},   Names{DType::kUInt32, 4, "uint32", "UINT32"},
+    Names{DType::kUInt64, 8, "uint64", "UINT64"},   Names{DType::kInt8, 1, "int8", "INT8"},
+    Names{DType::kInt16, 2, "int16", "INT16"},      Names{DType::kInt32, 4, "int32", "INT32"},
+    Names{DType::kInt64, 8, "int64", "INT64"},      Names{DType::kFloat16, 2, "float16", "FP16"},
+    Names{DType::kBFloat16, 2, "bfloat16", "BF16"}, Names{DType::kFloat32, 4, "float32", "FP32"},
+    Names{DType::kFloat64, 8, "float64", "FP64"},   Names{DType::kString, 0, "string", "BYTES"},
 };
 
 const Names& names(DType dtype) noexcept { return kTypes[static_cast<std::size_t>(dtype)]; }

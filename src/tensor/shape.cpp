@@ -39,16 +39,15 @@ bool Shape::is_static() const noexcept {
 }
 
 std::int64_t Shape::element_count() const {
+  if (std::find(begin(), end(), 0) != end()) return 0;
   std::int64_t count = 1;
-  bool zero = false;
   for (const std::int64_t dim : *this) {
-    zero = zero || dim == 0;
-    if (!zero && __builtin_mul_overflow(count, dim, &count)) {
+    if (__builtin_mul_overflow(count, dim, &count)) {
       throw Error(ErrorCode::kResourceExhausted,
                   fmt::format("a tensor of shape {} has too many elements", to_string()));
     }
   }
-  return zero ? 0 : count;
+  return count;
 }
 
 bool Shape::accepts(const Shape& concrete) const noexcept {

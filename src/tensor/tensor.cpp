@@ -125,8 +125,7 @@ void visit(DType dtype, Visitor&& visitor) {
 
 }  // namespace
 
-Tensor::Tensor(DType dtype, const Shape& shape, std::shared_ptr<const void> data,
-               std::size_t bytes)
+Tensor::Tensor(DType dtype, const Shape& shape, std::shared_ptr<const void> data, std::size_t bytes)
     : dtype_(dtype), shape_(shape), data_(std::move(data)), bytes_(bytes) {
   if (!shape.is_static()) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -148,11 +147,9 @@ Tensor::Tensor(DType dtype, const Shape& shape, std::shared_ptr<const void> data
 
 Tensor Tensor::copy_of(DType dtype, const Shape& shape, std::span<const std::byte> bytes) {
   // One byte at least, so that an empty tensor still has storage of its own.
-  std::shared_ptr<std::byte[]> storage(new (std::align_val_t{64})
-                                           std::byte[std::max<std::size_t>(bytes.size(), 1)],
-                                       [](std::byte* p) {
-                                         ::operator delete[](p, std::align_val_t{64});
-                                       });
+  std::shared_ptr<std::byte[]> storage(
+      new (std::align_val_t{64}) std::byte[std::max<std::size_t>(bytes.size(), 1)],
+      [](std::byte* p) { ::operator delete[](p, std::align_val_t{64}); });
   if (!bytes.empty()) std::memcpy(storage.get(), bytes.data(), bytes.size());
   return {dtype, shape, std::shared_ptr<const void>(storage, storage.get()), bytes.size()};
 }
@@ -170,7 +167,11 @@ Tensor Tensor::cast(DType dtype) const {
       using From = decltype(from);
       for (std::size_t i = 0; i < count; ++i) {
         From value;
-        std::memcpy(&value, data() + i * sizeof(From), sizeof(From));
+        if constexpr (std::is_same_v<From, bool>) {
+          value = data()[i] != std::byte{0};  // a caller's bytes need not be 0 or 1
+        } else {
+          std::memcpy(&value, data() + i * sizeof(From), sizeof(From));
+        }
         const To converted = convert<To>(widen(value));
         std::memcpy(bytes.data() + i * sizeof(To), &converted, sizeof(To));
       }
