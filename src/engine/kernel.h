@@ -46,8 +46,8 @@ class Kernel {
 
 using KernelPtr = std::unique_ptr<const Kernel>;
 
-// One overload per op, each in the file of its family under kernels/. Throw
-// Error(kUnsupported) for a combination that has no kernel.
+// One overload per op but Reshape (its result lies where its operand does), each in the file of its
+// family under kernels/. Throw Error(kUnsupported) for a combination that has no kernel.
 KernelPtr make_kernel(const program::Linear& op, const KernelSpec& spec);
 KernelPtr make_kernel(const program::MatMul& op, const KernelSpec& spec);
 KernelPtr make_kernel(const program::Conv& op, const KernelSpec& spec);
@@ -66,7 +66,6 @@ KernelPtr make_kernel(const program::LayerNorm& op, const KernelSpec& spec);
 KernelPtr make_kernel(const program::L2Normalize& op, const KernelSpec& spec);
 KernelPtr make_kernel(const program::Gather& op, const KernelSpec& spec);
 KernelPtr make_kernel(const program::Transpose& op, const KernelSpec& spec);
-KernelPtr make_kernel(const program::Reshape& op, const KernelSpec& spec);  // a copy, if need be
 KernelPtr make_kernel(const program::Concat& op, const KernelSpec& spec);
 KernelPtr make_kernel(const program::Slice& op, const KernelSpec& spec);
 KernelPtr make_kernel(const program::Pad& op, const KernelSpec& spec);

@@ -18,7 +18,7 @@ class ThreadPool;
 struct RunStatus {
   bool ok = true;
   // For !ok: what was wrong with the data ("id 1041 is outside the table of 1000 rows") and which
-  // layer call met it. Points into the plan or to `detail`.
+  // layer call met it.
   std::string message;
   std::string source;
 };
@@ -32,8 +32,8 @@ struct ProfileEntry {
 };
 
 // A program compiled for concrete shapes: kernels chosen, weights packed, memory laid out.
-// Immutable; any number of threads may run one Plan at once, each with a workspace of its own. A run
-// allocates nothing.
+// Immutable; any number of threads may run one Plan at once, each with a workspace of its own. A
+// run allocates nothing.
 class Plan {
  public:
   // `feed_shapes` are concrete, in the program's order. Packed weights come from, and stay in,

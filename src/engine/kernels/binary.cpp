@@ -1,0 +1,252 @@
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <type_traits>
+
+#include "engine/kernel.h"
+#include "engine/kernels/axes.h"
+#include "engine/kernels/numeric.h"
+#include "engine/parallel.h"
+
+// Operations of two or three operands, element by element, with broadcasting.
+namespace kerf::engine {
+namespace {
+
+using Kind = program::Binary::Kind;
+
+// Integers wrap around; dividing by zero gives 0. NaN stays NaN.
+template <Kind kKind, typename T>
+auto combine(T a, T b) noexcept {
+  using U = std::conditional_t<std::is_same_v<T, bool>, int, T>;
+  if constexpr (kKind == Kind::kEqual) {
+    return a == b;
+  } else if constexpr (kKind == Kind::kNotEqual) {
+    return a != b;
+  } else if constexpr (kKind == Kind::kGreater) {
+    return a > b;
+  } else if constexpr (kKind == Kind::kGreaterEqual) {
+    return a >= b;
+  } else if constexpr (kKind == Kind::kLess) {
+    return a < b;
+  } else if constexpr (kKind == Kind::kLessEqual) {
+    return a <= b;
+  } else if constexpr (kKind == Kind::kAnd) {
+    return a != T{} && b != T{};
+  } else if constexpr (kKind == Kind::kOr) {
+    return a != T{} || b != T{};
+  } else if constexpr (kKind == Kind::kMaximum) {
+    if constexpr (std::is_floating_point_v<T>) {
+      return a > b || a != a ? a : b;
+    } else {
+      return static_cast<T>(std::max(a, b));
+    }
+  } else if constexpr (kKind == Kind::kMinimum) {
+    if constexpr (std::is_floating_point_v<T>) {
+      return a < b || a != a ? a : b;
+    } else {
+      return static_cast<T>(std::min(a, b));
+    }
+  } else if constexpr (std::is_same_v<T, bool>) {
+    if constexpr (kKind == Kind::kAdd) return a || b;
+    if constexpr (kKind == Kind::kMultiply) return a && b;
+    return static_cast<bool>(U{a} - U{b});
+  } else if constexpr (std::is_floating_point_v<T>) {
+    if constexpr (kKind == Kind::kAdd) return a + b;
+    if constexpr (kKind == Kind::kSubtract) return a - b;
+    if constexpr (kKind == Kind::kMultiply) return a * b;
+    if constexpr (kKind == Kind::kDivide) return a / b;
+    if constexpr (kKind == Kind::kPower) return std::pow(a, b);
+  } else {
+    using W = std::make_unsigned_t<T>;
+    if constexpr (kKind == Kind::kAdd) return static_cast<T>(static_cast<W>(a) + static_cast<W>(b));
+    if constexpr (kKind == Kind::kSubtract) {
+      return static_cast<T>(static_cast<W>(a) - static_cast<W>(b));
+    }
+    if constexpr (kKind == Kind::kMultiply) {
+      return static_cast<T>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b));
+    }
+    if constexpr (kKind == Kind::kDivide) {
+      if (b == 0) return T{};
+      if constexpr (std::is_signed_v<T>) {
+        if (b == -1) return static_cast<T>(W{0} - static_cast<W>(a));
+      }
+      return static_cast<T>(a / b);
+    }
+    if constexpr (kKind == Kind::kPower) {
+      if constexpr (std::is_signed_v<T>) {
+        if (b < 0) return static_cast<T>(a == 1 ? 1 : a == -1 ? (b % 2 == 0 ? 1 : -1) : 0);
+      }
+      std::uint64_t product = 1;
+      auto factor = static_cast<std::uint64_t>(a);
+      for (auto n = static_cast<std::uint64_t>(b); n != 0; n >>= 1U, factor *= factor) {
+        if ((n & 1U) != 0) product *= factor;
+      }
+      return static_cast<T>(product);
+    }
+  }
+}
+
+template <Kind kKind, typename T>
+class BinaryKernel final : public Kernel {
+ public:
+  explicit BinaryKernel(const KernelSpec& spec)
+      : loops_(broadcast_loops<2>(spec.results[0].shape,
+                                  {&spec.operands[0].shape, &spec.operands[1].shape})),
+        seconds_(static_cast<double>(element_count(spec.results[0])) * 1e-9) {}
+
+  bool run(const KernelRun& run) const noexcept override {
+    using R = decltype(combine<kKind>(T{}, T{}));
+    const auto* a = static_cast<const T*>(run.operands[0]);
+    const auto* b = static_cast<const T*>(run.operands[1]);
+    auto* y = static_cast<R*>(run.results[0]);
+    const std::size_t columns = loops_.columns();
+    const std::size_t step_a = loops_.strides[0][loops_.rank - 1];
+    const std::size_t step_b = loops_.strides[1][loops_.rank - 1];
+    parallel_ranges(run.pool, loops_.rows(), seconds_, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t row = begin; row < end; ++row) {
+        const auto at = loops_.at(row);
+        const T* pa = a + at[0];
+        const T* pb = b + at[1];
+        R* py = y + row * columns;
+        for (std::size_t i = 0; i < columns; ++i) {
+          py[i] = combine<kKind>(pa[i * step_a], pb[i * step_b]);
+        }
+      }
+    });
+    return true;
+  }
+
+  bool may_overwrite(std::size_t) const noexcept override {
+    return sizeof(decltype(combine<kKind>(T{}, T{}))) == sizeof(T);
+  }
+  double estimated_seconds() const noexcept override { return seconds_; }
+
+ private:
+  LoopNest<2> loops_;
+  double seconds_;
+};
+
+template <typename T>
+KernelPtr make_binary(Kind kind, const KernelSpec& spec) {
+  constexpr bool kBool = std::is_same_v<T, bool>;
+  switch (kind) {
+    case Kind::kAdd:
+      return std::make_unique<BinaryKernel<Kind::kAdd, T>>(spec);
+    case Kind::kMultiply:
+      return std::make_unique<BinaryKernel<Kind::kMultiply, T>>(spec);
+    case Kind::kMaximum:
+      return std::make_unique<BinaryKernel<Kind::kMaximum, T>>(spec);
+    case Kind::kMinimum:
+      return std::make_unique<BinaryKernel<Kind::kMinimum, T>>(spec);
+    case Kind::kEqual:
+      return std::make_unique<BinaryKernel<Kind::kEqual, T>>(spec);
+    case Kind::kNotEqual:
+      return std::make_unique<BinaryKernel<Kind::kNotEqual, T>>(spec);
+    case Kind::kGreater:
+      return std::make_unique<BinaryKernel<Kind::kGreater, T>>(spec);
+    case Kind::kGreaterEqual:
+      return std::make_unique<BinaryKernel<Kind::kGreaterEqual, T>>(spec);
+    case Kind::kLess:
+      return std::make_unique<BinaryKernel<Kind::kLess, T>>(spec);
+    case Kind::kLessEqual:
+      return std::make_unique<BinaryKernel<Kind::kLessEqual, T>>(spec);
+    case Kind::kAnd:
+      return std::make_unique<BinaryKernel<Kind::kAnd, T>>(spec);
+    case Kind::kOr:
+      return std::make_unique<BinaryKernel<Kind::kOr, T>>(spec);
+    case Kind::kSubtract:
+      if constexpr (!kBool) return std::make_unique<BinaryKernel<Kind::kSubtract, T>>(spec);
+      break;
+    case Kind::kDivide:
+      if constexpr (!kBool) return std::make_unique<BinaryKernel<Kind::kDivide, T>>(spec);
+      break;
+    case Kind::kPower:
+      if constexpr (!kBool) return std::make_unique<BinaryKernel<Kind::kPower, T>>(spec);
+      break;
+  }
+  throw Error(ErrorCode::kUnsupported, "bool tensors cannot be subtracted, divided or powered");
+}
+
+template <typename T>
+class SelectKernel final : public Kernel {
+ public:
+  explicit SelectKernel(const KernelSpec& spec)
+      : loops_(broadcast_loops<3>(
+            spec.results[0].shape,
+            {&spec.operands[0].shape, &spec.operands[1].shape, &spec.operands[2].shape})),
+        seconds_(static_cast<double>(element_count(spec.results[0])) * 1e-9) {}
+
+  bool run(const KernelRun& run) const noexcept override {
+    const auto* condition = static_cast<const bool*>(run.operands[0]);
+    const auto* a = static_cast<const T*>(run.operands[1]);
+    const auto* b = static_cast<const T*>(run.operands[2]);
+    auto* y = static_cast<T*>(run.results[0]);
+    const std::size_t columns = loops_.columns();
+    const std::size_t last = loops_.rank - 1;
+    parallel_ranges(run.pool, loops_.rows(), seconds_, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t row = begin; row < end; ++row) {
+        const auto at = loops_.at(row);
+        const bool* pc = condition + at[0];
+        const T* pa = a + at[1];
+        const T* pb = b + at[2];
+        T* py = y + row * columns;
+        for (std::size_t i = 0; i < columns; ++i) {
+          const T from_a = pa[i * loops_.strides[1][last]];
+          const T from_b = pb[i * loops_.strides[2][last]];
+          py[i] = pc[i * loops_.strides[0][last]] ? from_a : from_b;
+        }
+      }
+    });
+    return true;
+  }
+
+  bool may_overwrite(std::size_t operand) const noexcept override { return operand > 0; }
+  double estimated_seconds() const noexcept override { return seconds_; }
+
+ private:
+  LoopNest<3> loops_;
+  double seconds_;
+};
+
+class NotKernel final : public Kernel {
+ public:
+  explicit NotKernel(const KernelSpec& spec) : count_(element_count(spec.results[0])) {}
+
+  bool run(const KernelRun& run) const noexcept override {
+    const auto* x = static_cast<const bool*>(run.operands[0]);
+    auto* y = static_cast<bool*>(run.results[0]);
+    for (std::size_t i = 0; i < count_; ++i) y[i] = !x[i];
+    return true;
+  }
+
+  bool may_overwrite(std::size_t) const noexcept override { return true; }
+  double estimated_seconds() const noexcept override { return static_cast<double>(count_) * 5e-11; }
+
+ private:
+  std::size_t count_;
+};
+
+}  // namespace
+
+KernelPtr make_kernel(const program::Binary& op, const KernelSpec& spec) {
+  return visit_numeric(spec.operands[0].dtype, "Binary",
+                       [&](auto value) { return make_binary<decltype(value)>(op.kind, spec); });
+}
+
+KernelPtr make_kernel(const program::Select&, const KernelSpec& spec) {
+  if (spec.operands[0].dtype != DType::kBool || spec.operands[1].dtype != spec.operands[2].dtype) {
+    throw Error(ErrorCode::kUnsupported, "a selection needs a bool condition and equal dtypes");
+  }
+  return visit_numeric(spec.results[0].dtype, "Select", [&](auto value) -> KernelPtr {
+    return std::make_unique<SelectKernel<decltype(value)>>(spec);
+  });
+}
+
+KernelPtr make_kernel(const program::Not&, const KernelSpec& spec) {
+  if (spec.operands[0].dtype != DType::kBool) {
+    throw Error(ErrorCode::kUnsupported, "not needs a bool tensor");
+  }
+  return std::make_unique<NotKernel>(spec);
+}
+
+}  // namespace kerf::engine
