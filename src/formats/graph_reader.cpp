@@ -22,15 +22,23 @@ using graph::kNone;
 using graph::ScopeId;
 using graph::TensorId;
 
+// A tensor on its way through the configuration, with its mask. `tensor` is kNone for the output of
+// a layer that could not be read; so is then everything computed from it.
 struct Travelling {
   TensorId tensor = kNone;
   TensorId mask = kNone;
 };
 
+bool all_known(const std::vector<Travelling>& values) {
+  return std::ranges::none_of(values, [](const Travelling& v) { return v.tensor == kNone; });
+}
+
+const Travelling kUnknown;
+
 class Reader {
  public:
-  Reader(Skeleton& skeleton, KerasVersion version, std::string where)
-      : skeleton_(skeleton), version_(version), where_(std::move(where)) {}
+  Reader(Skeleton& skeleton, KerasVersion version, Problems& problems)
+      : skeleton_(skeleton), version_(version), problems_(problems), where_(problems.where()) {}
 
   void read_root(const ModelSpec& model) {
     std::vector<Travelling> inputs;
@@ -46,6 +54,7 @@ class Reader {
       }
     }
     const std::vector<Travelling> outputs = run(model, "", kNone, inputs);
+    if (!all_known(outputs)) return;
     std::set<std::string> taken;
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       std::string base = model.sequential ? model.layers.back().name : model.output_names[i];
@@ -119,9 +128,11 @@ class Reader {
         tensors.push_back(output.tensor);
         masks.push_back(output.mask);
       }
+      if (!all_known(outputs)) return outputs;
       skeleton_.builder.set_scope_outputs(inner, tensors, masks);
       return outputs;
     }
+    if (!all_known(inputs) || !is_known(spec)) return {Travelling{}};
     const graph::LayerId id = layer_id(spec, path);
     std::vector<TensorId> tensors;
     std::vector<TensorId> masks;
@@ -130,8 +141,12 @@ class Reader {
       masks.push_back(input.mask);
     }
     const graph::Graph& graph = skeleton_.builder.peek();
-    layers::CallOutline outline =
-        layers::outline(graph.layer(id), arguments, tensors, masks, graph);
+    layers::CallOutline outline;
+    if (!problems_.attempt([&] {
+          outline = layers::outline(graph.layer(id), arguments, tensors, masks, graph);
+        })) {
+      return {Travelling{}};
+    }
     skeleton_.weights.try_emplace(id, std::move(outline.weights));
     const graph::CallId call = skeleton_.builder.add_call(
         id, index, scope, arguments, std::move(tensors), std::move(outline.implicit_masks),
@@ -192,6 +207,7 @@ class Reader {
       }
       const auto found = values.find({ref.layer, call_index(*layer->second, ref.node, output)});
       if (found == values.end()) return nullptr;
+      if (!all_known(found->second)) return &kUnknown;
       if (ref.tensor >= found->second.size()) {
         invalid(fmt::format("the model refers to output {} of '{}', which has {}", ref.tensor,
                             ref.layer, found->second.size()));
@@ -241,7 +257,8 @@ class Reader {
 
   Skeleton& skeleton_;
   KerasVersion version_;
-  std::string where_;
+  Problems& problems_;
+  const std::string& where_;
 };
 
 }  // namespace
@@ -256,14 +273,9 @@ KerasVersion parse_version(std::string_view text) {
   return version;
 }
 
-Skeleton read_graph(const ModelSpec& model, KerasVersion version, const std::string& where) {
+Skeleton read_graph(const ModelSpec& model, KerasVersion version, Problems& problems) {
   Skeleton skeleton{.builder = graph::GraphBuilder(model.name), .layers = {}, .weights = {}};
-  try {
-    Reader(skeleton, version, where).read_root(model);
-  } catch (const Error& error) {
-    if (error.where().starts_with(where)) throw;
-    throw error.within(where);
-  }
+  problems.attempt([&] { Reader(skeleton, version, problems).read_root(model); });
   return skeleton;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "formats/model_spec.h"
+#include "formats/problems.h"
 #include "graph/graph.h"
 #include "layers/registry.h"
 
@@ -24,8 +25,9 @@ struct Skeleton {
   std::map<graph::LayerId, std::vector<layers::WeightSpec>> weights;
 };
 
-// Turns a configuration into a graph, nested models flattened, shapes inferred. Throws
-// Error(kInvalidFile | kUnsupported) with `where` in front.
-Skeleton read_graph(const ModelSpec& model, KerasVersion version, const std::string& where);
+// Turns a configuration into a graph, nested models flattened, shapes inferred. What depends on a
+// layer that cannot be read is left out; the reason is added to `problems`, except for classes that
+// kerf does not know, which unknown_layers() lists.
+Skeleton read_graph(const ModelSpec& model, KerasVersion version, Problems& problems);
 
 }  // namespace kerf::formats

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <map>
 #include <set>
@@ -156,6 +157,32 @@ bool is_model(const std::string& class_name, const json::object& config) {
 
 ModelSpec read_model_spec(const json::object& model, const std::string& where, int depth);
 
+// A class of the model author's own: registered under a package ("pkg>Name"), or from a module that
+// is not Keras'. It may bear the name of one of Keras' classes.
+bool is_custom(const json::object& object, const std::string& class_name) {
+  const std::string module = text_of(object, "module");
+  const auto starts = [&](std::string_view prefix) { return module.starts_with(prefix); };
+  const bool foreign = !module.empty() && !starts("keras") && !starts("tf_keras") &&
+                       !starts("tensorflow.keras") && !starts("tensorflow.python.keras");
+  return foreign || starts("keras_") || class_name.find('>') != std::string::npos ||
+         text_of(object, "registered_name").find('>') != std::string::npos;
+}
+
+// A keras.ops function that was called on symbolic tensors; many bear the names of layers (Add,
+// Reshape). HDF5 files give no module, but the configuration of a layer has a "trainable" or a
+// "dtype". (The operation Cast has a dtype, but its name is no layer's.)
+bool is_operation(const json::object& object, const json::object& config,
+                  const std::string& class_name, const std::string& module) {
+  if (!module.empty()) {
+    return module.starts_with("keras.src.ops") || module.starts_with("keras.src.activations");
+  }
+  const json::value* nodes = object.if_contains("inbound_nodes");
+  const json::array* array = nodes != nullptr ? nodes->if_array() : nullptr;
+  return array != nullptr && !array->empty() && array->front().is_object() &&
+         !config.contains("trainable") && !config.contains("layers") &&
+         !(config.contains("dtype") && layers::Registry::instance().find(class_name, false));
+}
+
 LayerSpec read_layer(const json::object& object, const std::string& where, int depth) {
   LayerSpec layer;
   layer.class_name = text_of(object, "class_name");
@@ -168,10 +195,11 @@ LayerSpec read_layer(const json::object& object, const std::string& where, int d
   if (layer.name.empty()) layer.name = text_of(layer.config, "name");
   if (layer.name.empty()) invalid(where, fmt::format("a {} layer has no name", layer.class_name));
   const std::string module = text_of(object, "module");
-  const layers::Registry& registry = layers::Registry::instance();
-  layer.operation = module.starts_with("keras.src.ops") ||
-                    (module.empty() && registry.find(layer.class_name, false) == nullptr &&
-                     registry.find(layer.class_name, true) != nullptr);
+  layer.operation = is_operation(object, layer.config, layer.class_name, module);
+  layer.custom = is_custom(object, layer.class_name);
+  if (const json::value* id = object.if_contains("shared_object_id"); id != nullptr) {
+    layer.shared_id = json::serialize(*id);
+  }
   if (const json::value* trainable = layer.config.if_contains("trainable")) {
     layer.trainable = !trainable->is_bool() || trainable->get_bool();
   }
@@ -259,19 +287,30 @@ ModelSpec read_model_spec(const json::object& model, const std::string& where, i
   return spec;
 }
 
+std::string reason(const LayerSpec& layer) {
+  if (layer.class_name == "Lambda") {
+    return "the class Lambda holds Python code, which kerf never executes; replace it by Keras "
+           "layers or keras.ops and save the model again";
+  }
+  if (layer.custom) {
+    return fmt::format(
+        "the class {} is the model author's own Python code; build it from Keras "
+        "layers and save the model again",
+        layer.class_name);
+  }
+  return fmt::format("the {} {} is not one that kerf knows",
+                     layer.operation ? "operation" : "class", layer.class_name);
+}
+
+// The paths of the layers for which each reason holds.
 void collect_unknown(const ModelSpec& model, const std::string& prefix,
-                     std::vector<std::string>& found) {
+                     std::map<std::string, std::vector<std::string>>& found) {
   for (const LayerSpec& layer : model.layers) {
     const std::string path = prefix + layer.name;
     if (layer.model) {
       collect_unknown(*layer.model, path + "/", found);
-    } else if (layer.class_name != "InputLayer" &&
-               layers::Registry::instance().find(layer.class_name, layer.operation) == nullptr) {
-      const bool code = layer.class_name == "Lambda";
-      found.push_back(fmt::format(
-          "{} '{}' has the class {}{}", layer.operation ? "operation" : "layer", path,
-          layer.class_name,
-          code ? ", whose Python code kerf does not execute" : ", which kerf does not know"));
+    } else if (!is_known(layer)) {
+      found[reason(layer)].push_back(path);
     }
   }
 }
@@ -287,10 +326,21 @@ ModelSpec read_spec(const json::object& model, const std::string& where) {
   return read_model_spec(model, where, 0);
 }
 
+bool is_known(const LayerSpec& layer) {
+  if (layer.model || layer.class_name == "InputLayer") return true;
+  return !layer.custom &&
+         layers::Registry::instance().find(layer.class_name, layer.operation) != nullptr;
+}
+
 std::vector<std::string> unknown_layers(const ModelSpec& model) {
-  std::vector<std::string> found;
+  std::map<std::string, std::vector<std::string>> found;
   collect_unknown(model, "", found);
-  return found;
+  std::vector<std::string> reasons;
+  for (const auto& [reason, paths] : found) {
+    reasons.push_back(fmt::format("{} (layer{} '{}')", reason, paths.size() == 1 ? "" : "s",
+                                  fmt::join(paths, "', '")));
+  }
+  return reasons;
 }
 
 }  // namespace kerf::formats

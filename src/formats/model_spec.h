@@ -28,7 +28,9 @@ struct LayerSpec {
   std::string name;
   std::string class_name;
   bool operation = false;
+  bool custom = false;  // a class of the model author's own, whatever it is called
   bool trainable = true;
+  std::string shared_id;  // equal for one layer object that stands in several models, else empty
   boost::json::object config;
   std::vector<CallSpec> calls;
   std::unique_ptr<ModelSpec> model;  // a nested model
@@ -50,7 +52,10 @@ struct ModelSpec {
 // kUnsupported); `where` names the file.
 ModelSpec read_spec(const boost::json::object& model, const std::string& where);
 
-// Every reason why kerf cannot run the layers of this model, by class and name.
+// Whether kerf can run the layer's class (always true for a nested model).
+bool is_known(const LayerSpec& layer);
+
+// Every reason why kerf cannot run the layers of this model: one a class, with the layers' names.
 std::vector<std::string> unknown_layers(const ModelSpec& model);
 
 }  // namespace kerf::formats

@@ -2,12 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cstring>
+#include <optional>
+#include <utility>
 
 #include "formats/archive.h"
 #include "formats/graph_reader.h"
 #include "formats/hdf5_file.h"
 #include "formats/json.h"
+#include "formats/problems.h"
 #include "formats/weights.h"
 #include "kerf/error.h"
 
@@ -15,112 +19,229 @@ namespace kerf::formats {
 namespace {
 
 namespace json = boost::json;
+using Progress = std::function<void(double)>;
 
-std::string_view text(const std::vector<std::byte>& bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
+constexpr std::uint64_t kMaxText = std::uint64_t{256} << 20;
+constexpr std::uint64_t kMaxWeights = std::uint64_t{1} << 48;
+constexpr const char* kConfig = "config.json";
+constexpr const char* kMetadata = "metadata.json";
+constexpr const char* kWeights = "model.weights.h5";
+constexpr const char* kHowToSave = "save the model with model.save('model.keras')";
 
 const json::object& object(const json::value& value, const std::string& where) {
   if (!value.is_object()) throw Error(ErrorCode::kInvalidFile, "this is not a JSON object", where);
   return value.get_object();
 }
 
-void refuse_unknown(const ModelSpec& model, const std::string& where) {
-  const std::vector<std::string> unknown = unknown_layers(model);
-  if (unknown.empty()) return;
-  std::string list;
-  for (const std::string& reason : unknown) list += (list.empty() ? "" : "; ") + reason;
-  throw Error(ErrorCode::kUnsupported, list, where);
+// The three files that a model is saved as, zipped or loose.
+class Members {
+ public:
+  virtual ~Members() = default;
+  virtual bool has(const std::string& name) const = 0;
+  virtual std::shared_ptr<FileBuffer> read(const std::string& name, std::uint64_t limit,
+                                           const Progress& progress) const = 0;
+};
+
+class ZippedMembers final : public Members {
+ public:
+  explicit ZippedMembers(const InputFile& file) : archive_(file) {}
+  bool has(const std::string& name) const override { return archive_.has(name); }
+  std::shared_ptr<FileBuffer> read(const std::string& name, std::uint64_t limit,
+                                   const Progress& progress) const override {
+    return archive_.read(name, limit, progress);
+  }
+
+ private:
+  Archive archive_;
+};
+
+class LooseMembers final : public Members {
+ public:
+  explicit LooseMembers(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  bool has(const std::string& name) const override {
+    std::error_code ignored;
+    return std::filesystem::is_regular_file(folder_ / name, ignored);
+  }
+  std::shared_ptr<FileBuffer> read(const std::string& name, std::uint64_t limit,
+                                   const Progress& progress) const override {
+    const InputFile file(folder_ / name);
+    if (file.size() > limit) {
+      throw Error(ErrorCode::kInvalidFile, "the file is absurdly large", file.where());
+    }
+    return file.read_part(0, file.size(), progress).buffer;
+  }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+// The memory that weights stand in may hold much that nobody needs, like an optimizer's state.
+void keep_weights_only(FileBuffer& buffer, const Skeleton& skeleton) {
+  std::vector<std::span<const std::byte>> parts;
+  for (const graph::Layer& layer : skeleton.builder.peek().layers()) {
+    for (const graph::Weight& weight : layer.weights) parts.push_back(weight.value.bytes());
+  }
+  buffer.keep_only(std::move(parts));
 }
 
-std::shared_ptr<const graph::Graph> read_archive(const Archive& archive, const std::string& where) {
-  const auto config = archive.members.find("config.json");
-  if (config == archive.members.end()) {
-    throw Error(ErrorCode::kInvalidFile, "it has no config.json, so it is not a Keras model",
+Skeleton read_skeleton(const ModelSpec& model, KerasVersion version, Problems& problems) {
+  for (std::string& reason : unknown_layers(model)) {
+    problems.add(Error(ErrorCode::kUnsupported, std::move(reason)));
+  }
+  return read_graph(model, version, problems);
+}
+
+KerasVersion archive_version(const Members& members, const std::string& where) {
+  if (!members.has(kMetadata)) return {};
+  const std::string here = fmt::format("{}, {}", where, kMetadata);
+  const json::value parsed = parse_json(members.read(kMetadata, kMaxText, {})->text(), here);
+  const json::value* version = object(parsed, here).if_contains("keras_version");
+  return version != nullptr && version->is_string() ? parse_version(version->get_string())
+                                                    : KerasVersion{};
+}
+
+std::shared_ptr<const graph::Graph> read_archive(const Members& members, Problems& problems,
+                                                 const Progress& progress) {
+  const std::string& where = problems.where();
+  const std::string config_where = fmt::format("{}, {}", where, kConfig);
+  if (!members.has(kConfig)) {
+    throw Error(ErrorCode::kInvalidFile,
+                fmt::format("it has no {}, so it is not a Keras model; {}", kConfig, kHowToSave),
                 where);
   }
-  const json::value parsed = parse_json(text(config->second), where + ", config.json");
-  const ModelSpec model = read_spec(object(parsed, where + ", config.json"), where);
-  refuse_unknown(model, where);
-  KerasVersion version;
-  if (const auto metadata = archive.members.find("metadata.json");
-      metadata != archive.members.end()) {
-    const json::value values = parse_json(text(metadata->second), where + ", metadata.json");
-    const json::value* written = object(values, where).if_contains("keras_version");
-    if (written != nullptr && written->is_string()) version = parse_version(written->get_string());
+  const json::value config = parse_json(members.read(kConfig, kMaxText, {})->text(), config_where);
+  const ModelSpec model = read_spec(object(config, config_where), config_where);
+  Skeleton skeleton = read_skeleton(model, archive_version(members, where), problems);
+  if (!members.has(kWeights)) {
+    problems.add(Error(ErrorCode::kInvalidFile,
+                       members.has("model.weights.npz")
+                           ? "its weights are in model.weights.npz, as Python pickles, which can "
+                             "run code and which neither kerf nor Keras loads"
+                           : fmt::format("it has no {}", kWeights),
+                       where));
+    return nullptr;
   }
-  Skeleton skeleton = read_graph(model, version, where);
-  const auto weights = archive.members.find("model.weights.h5");
-  if (weights == archive.members.end()) {
-    throw Error(ErrorCode::kInvalidFile, "it has no model.weights.h5", where);
+  const auto buffer =
+      members.read(kWeights, kMaxWeights, [&](double share) { progress(0.9 * share); });
+  {
+    const Hdf5File file(buffer, fmt::format("{}, {}", where, kWeights));
+    read_keras3_weights(file, model, skeleton, problems);
   }
-  read_keras3_weights(Hdf5File(weights->second, where + ", model.weights.h5"), model, skeleton);
+  keep_weights_only(*buffer, skeleton);
   return skeleton.builder.build();
 }
 
-std::shared_ptr<const graph::Graph> read_hdf5(const std::vector<std::byte>& bytes,
-                                              const std::string& where) {
-  const Hdf5File file(bytes, where);
-  const auto config = file.text_attribute("/", "model_config");
-  if (!config) {
+void refuse_old_files(const Hdf5File& file, const ModelSpec& model) {
+  const std::string version = file.text_attribute("/", "keras_version").value_or("");
+  if (version.starts_with("1.") || !file.text_attribute("/model_weights", "keras_version")) {
     throw Error(ErrorCode::kUnsupported,
-                "it holds weights without a model; save the whole model with model.save()", where);
+                "it was written by Keras 1; load it with Keras 2 and save it again", file.where());
   }
-  const json::value parsed = parse_json(*config, where + ", attribute model_config");
-  const ModelSpec model = read_spec(object(parsed, where), where);
-  refuse_unknown(model, where);
-  const KerasVersion version =
-      parse_version(file.text_attribute("/", "keras_version").value_or(""));
-  Skeleton skeleton = read_graph(model, version, where);
-  if (!file.has("/model_weights")) {
-    throw Error(ErrorCode::kInvalidFile, "it has no group '/model_weights'", where);
+  const bool convolves = std::ranges::any_of(model.layers, [](const LayerSpec& layer) {
+    return layer.class_name.find("Conv") != std::string::npos;
+  });
+  if (convolves && file.text_attribute("/", "backend") == "theano") {
+    throw Error(ErrorCode::kUnsupported,
+                "it was trained on Theano, whose convolution kernels are mirrored; load it with "
+                "Keras 2 on TensorFlow and save it again",
+                file.where());
   }
-  read_legacy_weights(file, "/model_weights", model, skeleton);
-  return skeleton.builder.build();
+}
+
+std::shared_ptr<const graph::Graph> read_hdf5(const InputFile& input, Problems& problems,
+                                              const Progress& progress) {
+  const auto buffer =
+      input.read_part(0, input.size(), [&](double share) { progress(0.9 * share); }).buffer;
+  const std::string& where = problems.where();
+  std::optional<Skeleton> skeleton;
+  {
+    const Hdf5File file(buffer, where);
+    const auto config = file.text_attribute("/", "model_config");
+    if (!config) {
+      throw Error(ErrorCode::kUnsupported,
+                  fmt::format("it holds weights without a model; {}", kHowToSave), where);
+    }
+    const std::string config_where = where + ", attribute model_config";
+    const json::value parsed = parse_json(*config, config_where);
+    const ModelSpec model = read_spec(object(parsed, config_where), config_where);
+    if (!file.has("/model_weights")) {
+      throw Error(ErrorCode::kInvalidFile, "it has no group '/model_weights'", where);
+    }
+    refuse_old_files(file, model);
+    const KerasVersion version =
+        parse_version(file.text_attribute("/", "keras_version").value_or(""));
+    skeleton.emplace(read_skeleton(model, version, problems));
+    if (problems.empty()) read_legacy_weights(file, "/model_weights", model, *skeleton, problems);
+  }
+  keep_weights_only(*buffer, *skeleton);
+  return skeleton->builder.build();
+}
+
+// HDF5 files may begin with a block of the user's own, whose size is a power of two.
+bool is_hdf5(const InputFile& file) {
+  static constexpr char kMagic[] = "\x89HDF\r\n\x1a\n";
+  for (const std::uint64_t at : {0, 512, 1024, 2048, 4096}) {
+    std::array<std::byte, 8> magic{};
+    if (file.size() < at + magic.size()) return false;
+    file.read(at, magic);
+    if (std::memcmp(magic.data(), kMagic, magic.size()) == 0) return true;
+  }
+  return false;
+}
+
+[[noreturn]] void refuse_other(const InputFile& file) {
+  std::array<std::byte, 1> first{};
+  if (file.size() != 0) file.read(0, first);
+  const bool text = first[0] == std::byte{'{'};
+  throw Error(ErrorCode::kUnsupported,
+              fmt::format("{}; {}",
+                          file.size() == 0 ? "the file is empty"
+                          : text ? "a JSON text: a model's configuration without its weights, or a "
+                                   "TensorFlow.js model"
+                                 : "neither a .keras file nor an HDF5 file",
+                          kHowToSave),
+              file.where());
+}
+
+std::shared_ptr<const graph::Graph> read_any(const std::filesystem::path& path, Problems& problems,
+                                             const Progress& progress) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    if (std::filesystem::exists(path / "saved_model.pb", ignored)) {
+      throw Error(ErrorCode::kUnsupported, fmt::format("a TensorFlow SavedModel; {}", kHowToSave),
+                  path.string());
+    }
+    return read_archive(LooseMembers(path), problems, progress);
+  }
+  const InputFile file(path);
+  if (is_hdf5(file)) return read_hdf5(file, problems, progress);
+  std::array<std::byte, 4> magic{};
+  if (file.size() >= magic.size()) file.read(0, magic);
+  if (std::memcmp(magic.data(), "PK\x03\x04", 4) != 0) refuse_other(file);
+  return read_archive(ZippedMembers(file), problems, progress);
 }
 
 }  // namespace
 
 std::shared_ptr<const graph::Graph> read_model(const std::filesystem::path& file,
                                                const ReadOptions& options) {
-  const std::string where = file.string();
-  const auto report = [&](double share) {
+  const auto progress = [&](double share) {
     if (options.progress) options.progress(share);
   };
-  report(0);
-  std::shared_ptr<const graph::Graph> graph;
-  if (std::filesystem::is_directory(file)) {
-    if (std::filesystem::exists(file / "saved_model.pb")) {
-      throw Error(ErrorCode::kUnsupported,
-                  "a TensorFlow SavedModel; save the model with model.save('model.keras')", where);
-    }
-    graph = read_archive(read_folder(file), where);
-  } else {
-    const std::vector<std::byte> bytes = read_file(file);
-    report(0.3);
-    static constexpr char kHdf5[] = "\x89HDF\r\n\x1a\n";
-    if (bytes.size() >= 8 && std::memcmp(bytes.data(), kHdf5, 8) == 0) {
-      graph = read_hdf5(bytes, where);
-    } else if (bytes.size() >= 4 && std::memcmp(bytes.data(), "PK\x03\x04", 4) == 0) {
-      graph = read_archive(read_zip(bytes, where), where);
-    } else {
-      throw Error(ErrorCode::kUnsupported,
-                  "neither a .keras file nor an HDF5 file; save the model with "
-                  "model.save('model.keras')",
-                  where);
-    }
-  }
-  report(1);
+  progress(0);
+  Problems problems(file.string());
+  auto graph = read_any(file, problems, progress);
+  if (!problems.empty()) throw problems.all();
+  progress(1);
   return graph;
 }
 
 std::vector<std::string> problems(const std::filesystem::path& file) {
-  try {
-    read_model(file);
-  } catch (const Error& error) {
-    return {error.what()};
-  }
-  return {};
+  Problems found(file.string());
+  found.attempt([&] { read_any(file, found, [](double) {}); });
+  std::vector<std::string> messages;
+  for (const Error& error : found.errors()) messages.emplace_back(error.what());
+  return messages;
 }
 
 }  // namespace kerf::formats

@@ -15,13 +15,14 @@ struct ReadOptions {
 };
 
 // Reads a model of any supported format, recognised by its content, not its name: `.keras` zip, the
-// same unzipped, whole-model HDF5. Any thread may call. The result has every weight. Throws
-// Error(kInvalidFile | kUnsupported | kNotFound) with the file, and where known the layer and field,
-// in where(); a model with several layers that kerf does not know is refused with all of them listed.
+// same unzipped, whole-model HDF5. Any thread may call. The result has every weight. The file
+// is read into memory, never mapped: it may be overwritten later. Throws Error(kInvalidFile |
+// kUnsupported | kNotFound) with the file, and where known the layer and field, in where(); of
+// several problems all are listed.
 std::shared_ptr<const graph::Graph> read_model(const std::filesystem::path& file,
                                                const ReadOptions& options = {});
 
-// Why read_model() would refuse this file: every reason that can be found, not just the first.
+// Why read_model() would refuse this file: every reason that can be found, a message each.
 std::vector<std::string> problems(const std::filesystem::path& file);
 
 }  // namespace kerf::formats

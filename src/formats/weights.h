@@ -6,10 +6,11 @@
 namespace kerf::formats {
 
 // Read the weights of every layer of the skeleton, from the layout of Keras 3 (one group a layer,
-// below "layers") or of whole-model HDF5 files (lists of names below `root`). Throw
-// Error(kInvalidFile) naming the layer and the weight.
-void read_keras3_weights(const Hdf5File& file, const ModelSpec& model, Skeleton& skeleton);
+// below "layers") or of whole-model HDF5 files (lists of names below `root`). Every weight that is
+// missing or of the wrong shape is added to `problems` by layer and name.
+void read_keras3_weights(const Hdf5File& file, const ModelSpec& model, Skeleton& skeleton,
+                         Problems& problems);
 void read_legacy_weights(const Hdf5File& file, const std::string& root, const ModelSpec& model,
-                         Skeleton& skeleton);
+                         Skeleton& skeleton, Problems& problems);
 
 }  // namespace kerf::formats

@@ -1,0 +1,33 @@
+#include "formats/layer_weights.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "kerf/error.h"
+
+namespace kerf::formats {
+
+void wrong_weights(const Hdf5File& file, const std::string& path, std::string message) {
+  throw Error(ErrorCode::kInvalidFile, std::move(message),
+              fmt::format("{}, layer '{}'", file.where(), path));
+}
+
+void read_weight(const Hdf5File& file, const std::string& path, const layers::WeightSpec& spec,
+                 const std::string& dataset, graph::Layer& layer) {
+  if (!file.has(dataset)) {
+    wrong_weights(
+        file, path,
+        fmt::format("the weight '{}' is missing (it should be at '{}')", spec.name, dataset));
+  }
+  Tensor value = file.dataset(dataset);
+  if (!spec.shape.accepts(value.shape())) {
+    wrong_weights(file, path,
+                  fmt::format("the weight '{}' has the shape {}, but {} is expected", spec.name,
+                              value.shape().to_string(), spec.shape.to_string()));
+  }
+  layer.weights.push_back(
+      {.name = spec.name, .value = std::move(value), .trainable = spec.trainable});
+}
+
+}  // namespace kerf::formats
