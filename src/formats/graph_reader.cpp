@@ -59,8 +59,12 @@ class Reader {
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       std::string base = model.sequential ? model.layers.back().name : model.output_names[i];
       if (base.empty()) base = model.outputs[i].layer;
+      // The second "lstm" is not called "lstm_1" where a layer is.
       std::string name = base;
-      for (int n = 1; !taken.insert(name).second; ++n) name = fmt::format("{}_{}", base, n);
+      for (int n = 1; taken.contains(name) || (n > 1 && model.find(name) != nullptr); ++n) {
+        name = fmt::format("{}_{}", base, n);
+      }
+      taken.insert(name);
       skeleton_.builder.add_output(name, outputs[i].tensor);
     }
   }
@@ -113,14 +117,35 @@ class Reader {
     return it->second;
   }
 
+  // What a nested model is called with, by the names it has for it.
+  static std::vector<graph::Port> ports_of(const ModelSpec& model,
+                                           const std::vector<Travelling>& inputs) {
+    std::vector<graph::Port> ports;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (model.sequential && i == 0) {
+        ports.push_back({.name = model.layers.front().name, .tensor = inputs[i].tensor});
+      } else if (!model.sequential && i < model.inputs.size()) {
+        ports.push_back({.name = model.inputs[i].layer, .tensor = inputs[i].tensor});
+      }
+    }
+    return ports;
+  }
+
   // Adds one call of a layer or of a nested model.
   std::vector<Travelling> add_call(const LayerSpec& spec, const std::string& prefix, ScopeId scope,
                                    std::uint32_t index, const json::object& arguments,
                                    const std::vector<Travelling>& inputs) {
     const std::string path = prefix + spec.name;
+    // Nested models that call each other twice at every level would grow without end.
+    constexpr std::size_t kMostCalls = 100'000;
+    const graph::Graph& built = skeleton_.builder.peek();
+    if (built.calls().size() + built.scopes().size() > kMostCalls) {
+      invalid(fmt::format("the model makes more than {} calls", kMostCalls));
+    }
     if (spec.model) {
       if (path.size() > 4096) invalid("models are nested too deeply");
-      const ScopeId inner = skeleton_.builder.add_scope(spec.name, index, scope);
+      const ScopeId inner =
+          skeleton_.builder.add_scope(spec.name, index, scope, ports_of(*spec.model, inputs));
       const std::vector<Travelling> outputs = run(*spec.model, path + "/", inner, inputs);
       std::vector<TensorId> tensors;
       std::vector<TensorId> masks;

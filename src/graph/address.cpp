@@ -1,88 +1,47 @@
+#include "graph/address.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
-#include <optional>
+#include <limits>
 
-#include "graph/cut.h"
 #include "kerf/error.h"
 
 namespace kerf::graph {
 namespace {
 
-// How often each layer is called inside one call of its model, and each nested model likewise:
-// what decides whether an address needs a call number.
-struct Uses {
-  std::map<std::pair<LayerId, ScopeId>, std::uint32_t> layers;
-  std::map<std::pair<std::string, ScopeId>, std::uint32_t> scopes;
+// The path of each nested model's call, as addresses may write it. Call numbers may be left out
+// where there is one call only, and always be given.
+struct ScopePath {
+  std::string shortest;  // "encoder:1/block/"
+  std::string bare;      // "encoder/block/", also how Layer::path starts
+  std::string full;      // "encoder:1/block:0/"
 };
 
-Uses count_uses(const Graph& graph) {
-  Uses uses;
-  for (const Call& call : graph.calls()) ++uses.layers[{call.layer, call.scope}];
-  for (const Scope& scope : graph.scopes()) ++uses.scopes[{scope.name, scope.parent}];
-  return uses;
-}
-
-std::string scope_prefix(const Graph& graph, const Uses& uses, ScopeId id) {
-  std::string prefix;
-  while (id != kNone) {
-    const Scope& scope = graph.scopes()[id];
-    const bool several = uses.scopes.at({scope.name, scope.parent}) > 1;
-    prefix = (several ? fmt::format("{}:{}/", scope.name, scope.index) : scope.name + "/") + prefix;
-    id = scope.parent;
-  }
-  return prefix;
-}
-
-std::string with_position(std::string base, bool several_calls, std::uint32_t call,
-                          bool several_outputs, std::uint32_t output) {
-  if (several_calls) return fmt::format("{}:{}:{}", base, call, output);
-  if (several_outputs) return fmt::format("{}:{}", base, output);
-  return base;
-}
-
-// Every address of every tensor: the table behind all three functions. Short forms come first.
-struct Entry {
-  std::string address;
-  TensorId tensor;
-};
-
-std::vector<Entry> all_addresses(const Graph& graph) {
-  const Uses uses = count_uses(graph);
-  std::vector<Entry> entries;
-  for (const Port& port : graph.inputs()) entries.push_back({port.name, port.tensor});
-  const auto add_outputs = [&](const std::string& base, bool several, std::uint32_t index,
-                               const std::vector<TensorId>& outputs,
-                               const std::vector<TensorId>& masks) {
-    const bool many = outputs.size() > 1;
-    for (std::uint32_t i = 0; i < outputs.size(); ++i) {
-      entries.push_back({with_position(base, several, index, many, i), outputs[i]});
-      if (masks[i] != kNone) {
-        const std::string prefix = several ? fmt::format("{}:{}", base, index) : base;
-        entries.push_back({prefix + (i == 0 ? ":mask" : fmt::format(":{}:mask", i)), masks[i]});
-      }
-    }
-    for (std::uint32_t i = 0; i < outputs.size(); ++i) {
-      if (!several && !many) entries.push_back({fmt::format("{}:{}", base, i), outputs[i]});
-      if (!several) entries.push_back({fmt::format("{}:{}:{}", base, index, i), outputs[i]});
-    }
-  };
-  for (const Call& call : graph.calls()) {
-    const std::string base =
-        scope_prefix(graph, uses, call.scope) + std::string(graph.layer_of(call).name());
-    add_outputs(base, uses.layers.at({call.layer, call.scope}) > 1, call.index, call.outputs,
-                call.masks);
-  }
+std::vector<ScopePath> scope_paths(const Graph& graph) {
+  std::map<std::pair<ScopeId, std::string>, std::uint32_t> calls;
+  for (const Scope& scope : graph.scopes()) ++calls[{scope.parent, scope.name}];
+  std::vector<ScopePath> paths;
   for (const Scope& scope : graph.scopes()) {
-    add_outputs(scope_prefix(graph, uses, scope.parent) + scope.name,
-                uses.scopes.at({scope.name, scope.parent}) > 1, scope.index, scope.outputs,
-                scope.masks);
+    const ScopePath outer = scope.parent == kNone ? ScopePath{} : paths[scope.parent];
+    const std::string numbered = fmt::format("{}:{}/", scope.name, scope.index);
+    const bool several = calls[{scope.parent, scope.name}] > 1;
+    paths.push_back({.shortest = outer.shortest + (several ? numbered : scope.name + "/"),
+                     .bare = outer.bare + scope.name + "/",
+                     .full = outer.full + numbered});
   }
-  for (const Port& port : graph.outputs()) entries.push_back({port.name, port.tensor});
-  return entries;
+  return paths;
 }
 
+std::vector<std::string> distinct(const ScopePath& path) {
+  std::vector<std::string> prefixes{path.shortest};
+  for (const std::string* other : {&path.bare, &path.full}) {
+    if (std::ranges::find(prefixes, *other) == prefixes.end()) prefixes.push_back(*other);
+  }
+  return prefixes;
+}
+
+// Insertions, deletions and substitutions that turn one text into the other.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
@@ -98,107 +57,228 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-std::string list(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
-[[noreturn]] void unknown(const std::vector<Entry>& entries, std::string_view address) {
-  std::vector<std::pair<std::size_t, std::string>> near;
-  for (const Entry& entry : entries) {
-    // A very long name is not a typing error: the distance would only cost time.
-    if (address.size() > 256) break;
-    near.emplace_back(edit_distance(address, entry.address), entry.address);
+// Without ":1", ":1:0", ":mask" at the end.
+std::string_view without_numbers(std::string_view address) {
+  if (address.ends_with(":mask")) address.remove_suffix(5);
+  for (int i = 0; i < 2; ++i) {
+    const auto colon = address.rfind(':');
+    if (colon == std::string_view::npos || colon + 1 == address.size() ||
+        address.find_first_not_of("0123456789", colon + 1) != std::string_view::npos) {
+      break;
+    }
+    address = address.substr(0, colon);
   }
-  std::ranges::sort(near);
-  std::vector<std::string> names;
-  for (const auto& [distance, name] : near) {
-    if (names.size() == 3 || distance > std::max<std::size_t>(2, address.size() / 2)) break;
-    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
-  }
-  throw Error(ErrorCode::kNotFound,
-              fmt::format("there is no tensor '{}'{}", address.substr(0, 256),
-                          names.empty() ? "; `kerf inspect` lists the addresses"
-                                        : "; the nearest names are " + list(names)));
+  return address;
 }
 
 }  // namespace
 
-TensorId resolve(const Graph& graph, std::string_view address) {
-  const std::vector<Entry> entries = all_addresses(graph);
-  // The model's own names win over a layer's.
-  for (const auto ports : {graph.inputs(), graph.outputs()}) {
-    for (const Port& port : ports) {
-      if (port.name == address) return port.tensor;
-    }
-  }
-  std::optional<TensorId> found;
-  for (const Entry& entry : entries) {
-    if (entry.address == address) {
-      if (found && *found != entry.tensor) {
-        throw Error(ErrorCode::kInvalidArgument,
-                    fmt::format("'{}' names several tensors; use {} or {}", address,
-                                address_of(graph, *found), address_of(graph, entry.tensor)));
-      }
-      found = entry.tensor;
-    }
-  }
-  if (found) return *found;
-  // A layer with several outputs or calls, named bare or half.
-  std::vector<std::string> candidates;
-  const std::string prefix = std::string(address) + ":";
-  for (const Entry& entry : entries) {
-    if (entry.address.starts_with(prefix) && !entry.address.ends_with(":mask") &&
-        entry.address == address_of(graph, entry.tensor)) {
-      candidates.push_back(entry.address);
-    }
-  }
-  if (!candidates.empty()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("'{}' is ambiguous; it may be {}", address, list(candidates)));
-  }
-  const auto slash = address.rfind('/');
-  if (slash != std::string_view::npos) {
-    for (const Call& call : graph.calls()) {
-      if (graph.layer_of(call).path == address.substr(0, slash)) {
-        throw Error(
-            ErrorCode::kNotFound,
-            fmt::format("'{}' lies inside the layer '{}' ({}), where no tensor has a batch "
-                        "of its own; feed or fetch the layer itself",
-                        address, address.substr(0, slash), graph.layer_of(call).class_name));
-      }
-    }
-  }
-  unknown(entries, address);
-}
-
-std::string address_of(const Graph& graph, TensorId tensor) {
+AddressIndex::AddressIndex(const Graph& graph) : addresses_(graph.tensors().size()) {
+  const auto add_input = [&](const std::string& name, TensorId tensor) {
+    for (const char* numbers : {"", ":0", ":0:0"}) add(name + numbers, tensor, false);
+  };
   for (const Port& port : graph.inputs()) {
-    if (port.tensor == tensor) return port.name;
+    inputs_.emplace(port.name, port.tensor);
+    add_input(port.name, port.tensor);
   }
-  const GraphTensor& info = graph.tensor(tensor);
-  if (info.producer == kNone) return {};
-  const Call& call = graph.call(info.producer);
-  const Uses uses = count_uses(graph);
-  const std::string base =
-      scope_prefix(graph, uses, call.scope) + std::string(graph.layer_of(call).name());
-  const bool several = uses.layers.at({call.layer, call.scope}) > 1;
-  if (info.mask) {
-    const std::string prefix = several ? fmt::format("{}:{}", base, call.index) : base;
-    return prefix + (info.index == 0 ? ":mask" : fmt::format(":{}:mask", info.index));
-  }
-  return with_position(base, several, call.index, call.outputs.size() > 1, info.index);
-}
+  for (const Port& port : graph.outputs()) outputs_.emplace(port.name, port.tensor);
 
-std::vector<std::string> addresses_of(const Graph& graph, TensorId tensor) {
-  std::vector<std::string> addresses{address_of(graph, tensor)};
-  for (const Entry& entry : all_addresses(graph)) {
-    if (entry.tensor == tensor && std::ranges::find(addresses, entry.address) == addresses.end()) {
-      addresses.push_back(entry.address);
+  const std::vector<ScopePath> scopes = scope_paths(graph);
+  const auto path_of = [&](ScopeId scope) { return scope == kNone ? ScopePath{} : scopes[scope]; };
+  std::map<std::pair<ScopeId, LayerId>, std::uint32_t> calls;
+  for (const Call& call : graph.calls()) ++calls[{call.scope, call.layer}];
+  for (const Call& call : graph.calls()) {
+    const Layer& layer = graph.layer_of(call);
+    const ScopePath path = path_of(call.scope);
+    const std::string name = layer.path.substr(path.bare.size());
+    for (std::string& prefix : distinct(path)) {
+      layers_.emplace(prefix + name, layer.class_name);
+      add_place({.prefix = std::move(prefix),
+                 .name = name,
+                 .call = call.index,
+                 .several_calls = calls[{call.scope, call.layer}] > 1},
+                call.outputs, call.masks);
     }
   }
-  return addresses;
+  std::map<std::pair<ScopeId, std::string>, std::uint32_t> nested;
+  for (const Scope& scope : graph.scopes()) ++nested[{scope.parent, scope.name}];
+  for (ScopeId id = 0; id < graph.scopes().size(); ++id) {
+    const Scope& scope = graph.scopes()[id];
+    for (const std::string& prefix : distinct(scopes[id])) {
+      for (const Port& port : scope.inputs) add_input(prefix + port.name, port.tensor);
+    }
+    for (std::string& prefix : distinct(path_of(scope.parent))) {
+      add_place({.prefix = std::move(prefix),
+                 .name = scope.name,
+                 .call = scope.index,
+                 .several_calls = nested[{scope.parent, scope.name}] > 1},
+                scope.outputs, scope.masks);
+    }
+  }
+  for (const Port& port : graph.outputs()) addresses_[port.tensor].push_back(port.name);
+
+  // Only what names the tensor in every role is an address of it.
+  for (TensorId tensor = 0; tensor < addresses_.size(); ++tensor) {
+    std::vector<std::string> kept;
+    for (std::string& address : addresses_[tensor]) {
+      const auto names_it = [&](const Names<TensorId>& first, const Names<TensorId>& second) {
+        if (const auto port = first.find(address); port != first.end()) {
+          return port->second == tensor;
+        }
+        if (const auto port = second.find(address); port != second.end()) {
+          return port->second == tensor;
+        }
+        const auto meaning = meanings_.find(address);
+        return meaning != meanings_.end() && !meaning->second.partial &&
+               meaning->second.tensors.size() == 1;
+      };
+      if (names_it(inputs_, outputs_) && names_it(outputs_, inputs_) &&
+          std::ranges::find(kept, address) == kept.end()) {
+        kept.push_back(std::move(address));
+      }
+    }
+    // A tensor of a file with contradictory names: something to show, if not to resolve.
+    if (kept.empty()) kept.push_back(fmt::format("tensor {}", tensor));
+    addresses_[tensor] = std::move(kept);
+  }
+}
+
+void AddressIndex::add(std::string address, TensorId tensor, bool partial) {
+  Meaning& meaning = meanings_[address];
+  meaning.partial = meaning.partial || partial;
+  if (std::ranges::find(meaning.tensors, tensor) == meaning.tensors.end()) {
+    meaning.tensors.push_back(tensor);
+  }
+  if (!partial) addresses_[tensor].push_back(std::move(address));
+}
+
+void AddressIndex::add_place(const Place& place, std::span<const TensorId> outputs,
+                             std::span<const TensorId> masks) {
+  const std::string base = place.prefix + place.name;
+  const bool several_outputs = outputs.size() > 1;
+  // For output i (or its mask, with `end` ":mask"): the exact forms, the shortest first, then those
+  // that leave something open.
+  const auto add_forms = [&](TensorId tensor, std::size_t i, const char* end) {
+    if (!place.several_calls && !several_outputs) add(base + end, tensor, false);
+    if (!place.several_calls) add(fmt::format("{}:{}{}", base, i, end), tensor, false);
+    if (place.several_calls && !several_outputs && *end != '\0') {
+      add(fmt::format("{}:{}{}", base, place.call, end), tensor, false);
+    }
+    add(fmt::format("{}:{}:{}{}", base, place.call, i, end), tensor, false);
+    if (place.several_calls || several_outputs) add(base + end, tensor, true);
+    if (place.several_calls && (several_outputs || *end == '\0')) {
+      add(fmt::format("{}:{}{}", base, place.call, end), tensor, true);
+      add(fmt::format("{}:{}{}", base, i, end), tensor, true);
+    }
+  };
+  for (std::size_t i = 0; i < outputs.size(); ++i) add_forms(outputs[i], i, "");
+  for (std::size_t i = 0; i < masks.size(); ++i) {
+    if (masks[i] != kNone) add_forms(masks[i], i, ":mask");
+  }
+}
+
+TensorId AddressIndex::resolve(std::string_view address, Role role) const {
+  const auto port = [&](std::string_view name) -> const TensorId* {
+    const Names<TensorId>& first = role == Role::kFeed ? inputs_ : outputs_;
+    const Names<TensorId>& second = role == Role::kFeed ? outputs_ : inputs_;
+    if (const auto it = first.find(name); it != first.end()) return &it->second;
+    if (const auto it = second.find(name); it != second.end()) return &it->second;
+    return nullptr;
+  };
+  if (const TensorId* tensor = port(address)) return *tensor;
+  if (const auto it = meanings_.find(address); it != meanings_.end()) {
+    const Meaning& meaning = it->second;
+    if (!meaning.partial && meaning.tensors.size() == 1) return meaning.tensors.front();
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("'{}' {}; it may be {}", address,
+                    meaning.tensors.size() > 1 ? "is ambiguous" : "names no tensor by itself",
+                    candidates(meaning.tensors)));
+  }
+  // TensorFlow's name:0, of an output that has a name of its own.
+  if (address.ends_with(":0")) {
+    if (const TensorId* tensor = port(address.substr(0, address.size() - 2))) return *tensor;
+  }
+  refuse(address);
+}
+
+std::string AddressIndex::candidates(std::span<const TensorId> tensors) const {
+  constexpr std::size_t kShown = 8;
+  std::string text;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    if (i == kShown) return text + fmt::format(", and {} more", tensors.size() - i);
+    text += fmt::format("{}'{}'", i == 0 ? "" : ", ", addresses_[tensors[i]].front());
+  }
+  return text;
+}
+
+// Says why there is no such tensor as exactly as can be.
+void AddressIndex::refuse(std::string_view address) const {
+  constexpr std::size_t kLongest = 256;
+  const std::string_view shown = address.substr(0, kLongest);
+  const std::string_view base = without_numbers(address);
+  if (const auto place = meanings_.find(base); place != meanings_.end() && base != address) {
+    if (address.ends_with(":mask")) {
+      throw Error(ErrorCode::kNotFound,
+                  fmt::format("no mask travels beside '{}', so there is no '{}'", base, shown));
+    }
+    throw Error(ErrorCode::kNotFound, fmt::format("there is no tensor '{}'; '{}' has {}", shown,
+                                                  base, candidates(place->second.tensors)));
+  }
+  for (auto slash = address.find('/'); slash != std::string_view::npos;
+       slash = address.find('/', slash + 1)) {
+    const std::string_view outer = without_numbers(address.substr(0, slash));
+    if (const auto layer = layers_.find(outer); layer != layers_.end()) {
+      throw Error(ErrorCode::kNotFound,
+                  fmt::format("'{}' lies inside the layer '{}' ({}), where no tensor has a batch "
+                              "of its own; feed or fetch the layer itself",
+                              shown, outer, layer->second));
+    }
+  }
+  std::string names;
+  // Something longer is no typing error, and comparing it would only cost time.
+  if (address.size() <= kLongest) {
+    for (const std::string& name : nearest(address)) {
+      names += fmt::format("{}'{}'", names.empty() ? "" : ", ", name);
+    }
+  }
+  throw Error(ErrorCode::kNotFound, fmt::format("there is no tensor '{}'; {}", shown,
+                                                names.empty() ? "`kerf inspect` lists the addresses"
+                                                              : "the nearest names are " + names));
+}
+
+std::vector<std::string> AddressIndex::nearest(std::string_view address) const {
+  std::vector<std::pair<std::size_t, std::string_view>> near;
+  const std::size_t bound = std::max<std::size_t>(2, address.size() / 3);
+  for (const std::vector<std::string>& addresses : addresses_) {
+    std::pair<std::size_t, std::string_view> best{std::numeric_limits<std::size_t>::max(), ""};
+    for (const std::string& candidate : addresses) {
+      const std::size_t longer = std::max(candidate.size(), address.size());
+      std::size_t distance = std::numeric_limits<std::size_t>::max();
+      if (candidate.ends_with(fmt::format("/{}", address))) {
+        distance = 0;  // the right layer without its path
+      } else if (longer - std::min(candidate.size(), address.size()) <= bound) {
+        distance = edit_distance(address, candidate);
+      }
+      if (distance <= bound && distance < best.first) best = {distance, candidate};
+    }
+    if (best.first <= bound) near.push_back(best);
+  }
+  std::ranges::sort(near);
+  constexpr std::size_t kShown = 3;
+  std::vector<std::string> names;
+  for (const auto& [distance, name] : near) {
+    if (names.size() < kShown) names.emplace_back(name);
+  }
+  return names;
+}
+
+TensorId resolve(const Graph& graph, std::string_view address, Role role) {
+  return graph.addresses().resolve(address, role);
+}
+
+const std::string& address_of(const Graph& graph, TensorId tensor) {
+  return graph.addresses().of(tensor).front();
 }
 
 }  // namespace kerf::graph

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <deque>
-#include <queue>
+#include <optional>
 
 #include "graph/dependencies.h"
 #include "kerf/error.h"
@@ -53,11 +53,31 @@ Walk walk_back(const Graph& graph, const std::vector<bool>& fed,
   return walk;
 }
 
+// Which tensors are computed from a feed (among those of the walk), feeds included.
+std::vector<bool> depends_on_feeds(const Graph& graph, const std::vector<bool>& fed,
+                                   const Walk& walk) {
+  std::vector<bool> depends = fed;
+  for (CallId id = 0; id < graph.calls().size(); ++id) {
+    if (!walk.calls[id]) continue;
+    const Call& call = graph.call(id);
+    bool any = false;
+    for_each_dependency(call, [&](TensorId input) { any = any || depends[input]; });
+    if (!any) continue;
+    for (const TensorId output : call.outputs) depends[output] = true;
+    for (const TensorId mask : call.masks) {
+      if (mask != kNone && graph.tensor(mask).producer == id) depends[mask] = true;
+    }
+  }
+  return depends;
+}
+
 // The fewest tensors to feed beside those fed, as a minimum vertex cut between the missing inputs
-// and the fetches (Menger; Edmonds-Karp with unit capacities). Nearest to the fetches, because that
-// is where the caller cut.
+// and the fetches (Menger; augmenting paths, one per tensor found). Only tensors that no feed leads
+// to count, or the feeds would be of no use. Of equal sets the one nearest to the fetches, because
+// that is where the caller cut.
 std::vector<TensorId> smallest_extra_feeds(const Graph& graph, const std::vector<bool>& fed,
-                                           std::span<const TensorId> fetches, const Walk& walk) {
+                                           std::span<const TensorId> fetches, const Walk& walk,
+                                           const std::vector<bool>& depends) {
   // Every tensor is two nodes, 2t (in) and 2t+1 (out), joined by an edge of capacity 1.
   const std::size_t count = graph.tensors().size() * 2 + 2;
   const auto source = static_cast<std::uint32_t>(count - 2);
@@ -75,14 +95,15 @@ std::vector<TensorId> smallest_extra_feeds(const Graph& graph, const std::vector
     edges.push_back({a, 0});
   };
   constexpr int kFree = 1 << 20;
-  // A fetch is not an answer to "what else must be fed", unless nothing else is left.
   std::vector<bool> fetched(graph.tensors().size());
   for (const TensorId fetch : fetches) fetched[fetch] = true;
   for (TensorId t = 0; t < graph.tensors().size(); ++t) {
     if (!walk.tensors[t] || fed[t]) continue;
-    connect(2 * t, 2 * t + 1, fetched[t] ? kFree : 1);
-    if (fetched[t]) connect(2 * t + 1, sink, kFree);
     const CallId producer = graph.tensor(t).producer;
+    // To feed what is fetched is no help, unless it is an input.
+    const bool useless = depends[t] || (fetched[t] && producer != kNone);
+    connect(2 * t, 2 * t + 1, useless ? kFree : 1);
+    if (fetched[t]) connect(2 * t + 1, sink, kFree);
     if (producer == kNone) {
       connect(source, 2 * t, kFree);
     } else {
@@ -110,16 +131,17 @@ std::vector<TensorId> smallest_extra_feeds(const Graph& graph, const std::vector
       }
     }
   };
+  constexpr int kMost = 16;  // more feeds than anyone would name
   std::vector<bool> seen;
-  for (int flow = 0; flow < 64; ++flow) {
-    search(source, false, seen);
-    if (!seen[sink]) break;
+  search(source, false, seen);
+  for (int flow = 0; seen[sink]; ++flow) {
+    if (flow == kMost) return {};
     for (std::uint32_t node = sink; node != source; node = edges[via[node] ^ 1U].to) {
       --edges[via[node]].capacity;
       ++edges[via[node] ^ 1U].capacity;
     }
+    search(source, false, seen);
   }
-  if (seen[sink]) return {};  // more feeds than anyone would name
   search(sink, true, seen);
   std::vector<TensorId> result;
   for (TensorId t = 0; t < graph.tensors().size(); ++t) {
@@ -128,58 +150,69 @@ std::vector<TensorId> smallest_extra_feeds(const Graph& graph, const std::vector
   return result;
 }
 
-std::string path_text(const Graph& graph, const Walk& walk, TensorId tensor) {
-  std::vector<std::string> names;
-  for (TensorId t = tensor; t != kNone; t = walk.towards[t]) names.push_back(address_of(graph, t));
+// From a missing input to the place where it meets what was fed, or to the fetch.
+std::string path_text(const Graph& graph, const Walk& walk, const std::vector<bool>& depends,
+                      TensorId tensor) {
+  std::vector<TensorId> path{tensor};
+  while (walk.towards[path.back()] != kNone && !depends[path.back()]) {
+    path.push_back(walk.towards[path.back()]);
+  }
   constexpr std::size_t kShown = 6;
   std::string text;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (names.size() > kShown && i == kShown / 2) {
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    if (path.size() > kShown && i == kShown / 2) {
       text += " -> ...";
-      i = names.size() - kShown / 2;
+      i = path.size() - kShown / 2;
     }
-    text += (text.empty() ? "" : " -> ") + names[i];
+    text += (text.empty() ? "" : " -> ") + address_of(graph, path[i]);
   }
   return text;
 }
 
-std::string join(const Graph& graph, std::span<const TensorId> tensors, std::string_view word) {
+std::string join(const Graph& graph, std::span<const TensorId> tensors) {
+  constexpr std::size_t kShown = 8;
+  const std::size_t shown = std::min(tensors.size(), kShown);
   std::string text;
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    if (i != 0) text += i + 1 == tensors.size() ? fmt::format(" {} ", word) : ", ";
-    text += address_of(graph, tensors[i]);
+  for (std::size_t i = 0; i < shown; ++i) {
+    if (i != 0) text += i + 1 == tensors.size() ? " and " : ", ";
+    text += fmt::format("'{}'", address_of(graph, tensors[i]));
   }
+  if (shown < tensors.size()) text += fmt::format(" and {} more", tensors.size() - shown);
   return text;
+}
+
+// The tensor nearest to the feeds that alone is enough to compute the fetches.
+std::optional<TensorId> nearest_single(const Graph& graph, std::span<const TensorId> feeds,
+                                       std::span<const TensorId> fetches) {
+  std::optional<TensorId> before;
+  for (const Dominator& dominator : dominators(graph, fetches)) {
+    const TensorId tensor = dominator.tensor;
+    const bool fetched = std::ranges::find(fetches, tensor) != fetches.end();
+    if (graph.tensor(tensor).producer == kNone || fetched) continue;
+    // Tensors are numbered in the order in which they are computed.
+    if (std::ranges::all_of(feeds, [&](TensorId feed) { return feed < tensor; })) return tensor;
+    before = tensor;
+  }
+  return before;
 }
 
 [[noreturn]] void not_computable(const Graph& graph, const std::vector<bool>& fed,
                                  std::span<const TensorId> feeds, std::span<const TensorId> fetches,
                                  const Walk& walk) {
-  std::string message = fmt::format("cannot compute {} from {}", join(graph, fetches, "and"),
-                                    feeds.empty() ? "nothing" : join(graph, feeds, "and"));
+  const std::vector<bool> depends = depends_on_feeds(graph, fed, walk);
+  std::string message = fmt::format("cannot compute {} from {}", join(graph, fetches),
+                                    feeds.empty() ? "nothing" : join(graph, feeds));
   for (std::size_t i = 0; i < walk.missing.size(); ++i) {
+    message += fmt::format("{} '{}' is also needed, through {}", i == 0 ? ":" : ";",
+                           address_of(graph, walk.missing[i]),
+                           path_text(graph, walk, depends, walk.missing[i]));
+  }
+  const std::vector<TensorId> extra = smallest_extra_feeds(graph, fed, fetches, walk, depends);
+  const std::optional<TensorId> nearest = nearest_single(graph, feeds, fetches);
+  if (!extra.empty()) message += fmt::format("; feed {} too", join(graph, extra));
+  if (nearest) {
     message +=
-        fmt::format("{} {} is also needed, through {}", i == 0 ? ":" : ";",
-                    address_of(graph, walk.missing[i]), path_text(graph, walk, walk.missing[i]));
-  }
-  const std::vector<TensorId> extra = smallest_extra_feeds(graph, fed, fetches, walk);
-  std::vector<TensorId> nearest;
-  for (const Dominator& dominator : dominators(graph)) {
-    const bool later =
-        std::ranges::all_of(feeds, [&](TensorId feed) { return feed < dominator.tensor; });
-    if (later && nearest.empty() && graph.tensor(dominator.tensor).producer != kNone) {
-      std::vector<bool> only(graph.tensors().size());
-      only[dominator.tensor] = true;
-      const bool fetch_itself = std::ranges::find(fetches, dominator.tensor) != fetches.end();
-      if (!fetch_itself && walk_back(graph, only, fetches).missing.empty()) {
-        nearest.push_back(dominator.tensor);
-      }
-    }
-  }
-  if (!extra.empty()) message += fmt::format("; feed {} too", join(graph, extra, "and"));
-  if (!nearest.empty()) {
-    message += fmt::format("{} cut at {}", extra.empty() ? ";" : ", or",
-                           address_of(graph, nearest.front()));
+        fmt::format("{} cut at '{}'", extra.empty() ? ";" : ", or", address_of(graph, *nearest));
   }
   throw Error(ErrorCode::kInvalidArgument, std::move(message));
 }
@@ -190,7 +223,7 @@ Cut make_cut(std::shared_ptr<const Graph> graph, std::vector<TensorId> feeds,
   for (const TensorId feed : feeds) {
     if (fed[feed]) {
       throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("{} is fed twice", address_of(*graph, feed)));
+                  fmt::format("'{}' is fed twice", address_of(*graph, feed)));
     }
     fed[feed] = true;
   }
@@ -206,9 +239,9 @@ Cut make_cut(std::shared_ptr<const Graph> graph, std::vector<TensorId> feeds,
   if (options.strict && !result.unused_feeds.empty()) {
     throw Error(
         ErrorCode::kInvalidArgument,
-        fmt::format("{} is fed, but {} does not depend on it; leave it out, or ask for a "
-                    "cut that is not strict",
-                    join(*graph, result.unused_feeds, "and"), join(*graph, result.fetches, "and")));
+        fmt::format("{} is fed, but {} can be computed without; leave it out, or ask for a cut "
+                    "that is not strict",
+                    join(*graph, result.unused_feeds), join(*graph, result.fetches)));
   }
   return result;
 }
@@ -225,11 +258,15 @@ Cut cut(std::shared_ptr<const Graph> graph, std::span<const std::string> feeds,
         std::span<const std::string> fetches, const CutOptions& options) {
   std::vector<TensorId> feed_ids;
   std::vector<TensorId> fetch_ids;
-  for (const std::string& fetch : fetches) fetch_ids.push_back(resolve(*graph, fetch));
+  for (const std::string& fetch : fetches) {
+    fetch_ids.push_back(resolve(*graph, fetch, Role::kFetch));
+  }
   if (fetches.empty()) {
     for (const Port& port : graph->outputs()) fetch_ids.push_back(port.tensor);
   }
-  for (const std::string& feed : feeds) feed_ids.push_back(resolve(*graph, feed));
+  for (const std::string& feed : feeds) {
+    feed_ids.push_back(resolve(*graph, feed, Role::kFeed));
+  }
   if (feeds.empty()) {
     const Walk walk = walk_back(*graph, std::vector<bool>(graph->tensors().size()), fetch_ids);
     for (const Port& port : graph->inputs()) {

@@ -3,9 +3,9 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "graph/address.h"
 #include "graph/graph.h"
 
 namespace kerf::graph {
@@ -14,9 +14,9 @@ namespace kerf::graph {
 // value; shares the graph and so its weights.
 struct Cut {
   std::shared_ptr<const Graph> graph;
-  std::vector<TensorId> feeds;    // in the order asked for
-  std::vector<TensorId> fetches;  // likewise; may repeat, may name feeds
-  std::vector<CallId> calls;      // what must be computed, in topological order
+  std::vector<TensorId> feeds;         // in the order asked for
+  std::vector<TensorId> fetches;       // likewise; may repeat, may name feeds
+  std::vector<CallId> calls;           // what must be computed, in topological order
   std::vector<TensorId> unused_feeds;  // fed, but no fetch needs them
 };
 
@@ -24,21 +24,11 @@ struct CutOptions {
   bool strict = true;  // an unused feed is an error; otherwise it is listed in unused_feeds
 };
 
-// The tensor an address names (design: layer, layer:tensor, layer:call:tensor, path/layer,
-// layer:mask, and input and output names). Throws Error(kNotFound) for an unknown name, with the
-// nearest ones, and Error(kInvalidArgument) for an ambiguous one, with its candidates.
-TensorId resolve(const Graph& graph, std::string_view address);
-
-// The shortest address that resolve() takes for this tensor: a model input's name, "dense_1",
-// "lstm:1", "shared:1:0", "encoder:1/conv2d", "embedding:mask".
-std::string address_of(const Graph& graph, TensorId tensor);
-
-// Every address under which resolve() finds this tensor, the shortest first.
-std::vector<std::string> addresses_of(const Graph& graph, TensorId tensor);
-
-// Throws Error(kInvalidArgument) if the fetches cannot be computed from the feeds: the message names
-// the model inputs or masks that are missing, for each the path by which it is needed, and what
-// would help: the smallest set of extra feeds, or the nearest tensor at which a cut works.
+// Walks back from the fetches and stops at the feeds. Throws Error(kInvalidArgument) if that
+// reaches a model input that is not fed: the message names each such input and the path by which it
+// is needed, and what would help: the fewest tensors to feed too, and the nearest single tensor at
+// which the cut works. Masks that travel beside tensors are tensors here: a cut that needs one has
+// to feed it. A fetch that is fed is returned as it came. Linear in the size of the graph.
 Cut cut(std::shared_ptr<const Graph> graph, std::span<const TensorId> feeds,
         std::span<const TensorId> fetches, const CutOptions& options = {});
 
@@ -59,7 +49,10 @@ struct Dominator {
   double flops_after = 0;             // from it to the outputs
 };
 
-// In topological order; inputs and outputs themselves included where they qualify.
+// In topological order; inputs and outputs themselves included where they qualify. Linear in the
+// size of the graph.
 std::vector<Dominator> dominators(const Graph& graph);
+// The same for paths to these tensors instead of the model's outputs.
+std::vector<Dominator> dominators(const Graph& graph, std::span<const TensorId> fetches);
 
 }  // namespace kerf::graph

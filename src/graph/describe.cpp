@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <set>
+#include <vector>
 
 #include "graph/cut.h"
 
@@ -29,14 +30,28 @@ json::array dims(const Shape& shape) { return json::array(shape.begin(), shape.e
 
 json::object tensor_json(const Graph& graph, TensorId id) {
   const GraphTensor& tensor = graph.tensor(id);
-  json::array aliases;
-  for (const std::string& address : addresses_of(graph, id)) aliases.emplace_back(address);
+  json::array addresses;
+  for (const std::string& address : graph.addresses().of(id)) addresses.emplace_back(address);
   return {{"address", address_of(graph, id)},
-          {"addresses", std::move(aliases)},
+          {"addresses", std::move(addresses)},
           {"datatype", dtype_protocol_name(tensor.dtype)},
           {"shape", dims(tensor.shape)},
           {"mask", tensor.mask}};
 }
+
+json::array addresses_json(const Graph& graph, std::span<const TensorId> tensors) {
+  json::array array;
+  for (const TensorId tensor : tensors) array.emplace_back(address_of(graph, tensor));
+  return array;
+}
+
+// Keras keeps the state of such a layer from one prediction to the next.
+bool is_stateful(const Layer& layer) {
+  const json::value* stateful = layer.config.if_contains("stateful");
+  return stateful != nullptr && stateful->is_bool() && stateful->get_bool();
+}
+constexpr std::string_view kStateless =
+    "stateful in Keras; here every request starts from its initial state";
 
 json::array ports_json(const Graph& graph, std::span<const Port> ports) {
   json::array array;
@@ -86,7 +101,11 @@ std::string describe_text(const Graph& graph) {
   for (const Port& port : graph.outputs()) {
     text += fmt::format("{}{}", &port == graph.outputs().data() ? "" : ", ", port.name);
   }
-  text += "\n\ncut points (tensors that every path from the inputs to the outputs passes):\n";
+  text += "\n";
+  for (const Layer& layer : graph.layers()) {
+    if (is_stateful(layer)) text += fmt::format("{}: {}\n", layer.path, kStateless);
+  }
+  text += "\ncut points (tensors that every path from the inputs to the outputs passes):\n";
   constexpr auto kPoint = "{:<40} {:<24} {:>14} {:>16} {:>16}\n";
   text += fmt::format(kPoint, "address", "shape", "bytes/sample", "flops before", "flops after");
   for (const Dominator& dominator : dominators(graph)) {
@@ -98,31 +117,27 @@ std::string describe_text(const Graph& graph) {
 }
 
 json::object describe_json(const Graph& graph) {
+  std::vector<json::array> calls(graph.layers().size());
+  for (const Call& call : graph.calls()) {
+    json::array masks;
+    for (const TensorId mask : call.implicit_masks) {
+      if (mask != kNone) masks.emplace_back(address_of(graph, mask));
+    }
+    calls[call.layer].push_back(json::object{{"inputs", addresses_json(graph, call.inputs)},
+                                             {"masks", std::move(masks)},
+                                             {"outputs", addresses_json(graph, call.outputs)},
+                                             {"flops", call.flops}});
+  }
   json::array layers;
   std::int64_t total = 0;
   for (LayerId id = 0; id < graph.layers().size(); ++id) {
     const Layer& layer = graph.layer(id);
-    json::array calls;
-    for (const Call& call : graph.calls()) {
-      if (call.layer != id) continue;
-      json::array inputs;
-      json::array outputs;
-      json::array masks;
-      for (const TensorId input : call.inputs) inputs.emplace_back(address_of(graph, input));
-      for (const TensorId mask : call.implicit_masks) {
-        if (mask != kNone) masks.emplace_back(address_of(graph, mask));
-      }
-      for (const TensorId output : call.outputs) outputs.emplace_back(address_of(graph, output));
-      calls.push_back(json::object{{"inputs", std::move(inputs)},
-                                   {"masks", std::move(masks)},
-                                   {"outputs", std::move(outputs)},
-                                   {"flops", call.flops}});
-    }
     total += layer.parameter_count();
     layers.push_back(json::object{{"name", layer.path},
                                   {"class", layer.class_name},
                                   {"parameters", layer.parameter_count()},
-                                  {"calls", std::move(calls)}});
+                                  {"calls", std::move(calls[id])}});
+    if (is_stateful(layer)) layers.back().get_object()["note"] = kStateless;
   }
   json::array tensors;
   for (TensorId id = 0; id < graph.tensors().size(); ++id) {
@@ -130,7 +145,10 @@ json::object describe_json(const Graph& graph) {
   }
   json::array points;
   for (const Dominator& dominator : dominators(graph)) {
+    const GraphTensor& tensor = graph.tensor(dominator.tensor);
     points.push_back(json::object{{"address", address_of(graph, dominator.tensor)},
+                                  {"datatype", dtype_protocol_name(tensor.dtype)},
+                                  {"shape", dims(tensor.shape)},
                                   {"bytes_per_sample", dominator.bytes_per_sample},
                                   {"flops_before", dominator.flops_before},
                                   {"flops_after", dominator.flops_after}});

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "graph/cut.h"
 #include "graph/dependencies.h"
 
@@ -12,75 +10,85 @@ std::int64_t bytes_per_sample(const GraphTensor& tensor) {
   return bytes;
 }
 
-// Calls that `tensors` need, given that `fed` is there.
-std::vector<bool> needed(const Graph& graph, std::vector<TensorId> tensors, TensorId fed) {
+// Calls that `tensors` need.
+std::vector<bool> needed(const Graph& graph, std::vector<TensorId> tensors) {
   std::vector<bool> calls(graph.calls().size());
   while (!tensors.empty()) {
-    const TensorId tensor = tensors.back();
+    const CallId producer = graph.tensor(tensors.back()).producer;
     tensors.pop_back();
-    const CallId producer = graph.tensor(tensor).producer;
-    if (tensor == fed || producer == kNone || calls[producer]) continue;
+    if (producer == kNone || calls[producer]) continue;
     calls[producer] = true;
     for_each_dependency(graph.call(producer), [&](TensorId input) { tensors.push_back(input); });
   }
   return calls;
 }
 
-double cost(const Graph& graph, const std::vector<bool>& calls) {
-  double flops = 0;
-  for (CallId id = 0; id < calls.size(); ++id) {
-    if (calls[id]) flops += graph.call(id).flops;
-  }
-  return flops;
-}
-
 }  // namespace
 
-// Scans the tensors in execution order and counts the edges that leave what lies before: a tensor
-// dominates where no value made before it, but itself, is used after it.
-std::vector<Dominator> dominators(const Graph& graph) {
-  std::vector<TensorId> outputs;
-  for (const Port& port : graph.outputs()) outputs.push_back(port.tensor);
-  const std::vector<bool> live = needed(graph, outputs, kNone);
-  // Last use of each tensor as a position: call id + 1; outputs are used at the end.
+// Walks through the calls in execution order and keeps count of the values that were made so far
+// and are used later. Where there is one, everything before leads to it and everything after comes
+// from it: a dominator. Their sum is then its number.
+std::vector<Dominator> dominators(const Graph& graph, std::span<const TensorId> fetches) {
+  const std::vector<bool> live = needed(graph, {fetches.begin(), fetches.end()});
+  // Last use of each tensor as a position: call id + 1; fetches are used at the end. 0: never.
   const auto end = static_cast<CallId>(graph.calls().size());
   std::vector<CallId> last_use(graph.tensors().size(), 0);
+  double total = 0;
   for (CallId id = 0; id < end; ++id) {
     if (!live[id]) continue;
+    total += graph.call(id).flops;
     for_each_dependency(graph.call(id), [&](TensorId input) { last_use[input] = id + 1; });
   }
-  for (const TensorId output : outputs) last_use[output] = end + 1;
+  for (const TensorId fetch : fetches) last_use[fetch] = end + 1;
 
-  // `open` holds the values made so far that are used later.
-  std::vector<TensorId> open;
+  std::uint64_t open = 0;
+  std::uint64_t sum = 0;
+  double before = 0;
   std::vector<Dominator> result;
   const auto consider = [&] {
-    if (open.size() != 1) return;
-    const TensorId tensor = open.front();
+    if (open != 1) return;
+    const auto tensor = static_cast<TensorId>(sum);
     if (!result.empty() && result.back().tensor == tensor) return;
-    const std::vector<bool> after = needed(graph, outputs, tensor);
     result.push_back({.tensor = tensor,
                       .bytes_per_sample = bytes_per_sample(graph.tensor(tensor)),
-                      .flops_before = cost(graph, needed(graph, {tensor}, kNone)),
-                      .flops_after = cost(graph, after)});
+                      .flops_before = before,
+                      .flops_after = total - before});
+  };
+  const auto begin_use = [&](TensorId tensor) {
+    ++open;
+    sum += tensor;
   };
   for (const Port& port : graph.inputs()) {
-    if (last_use[port.tensor] != 0) open.push_back(port.tensor);
+    if (last_use[port.tensor] != 0) begin_use(port.tensor);
   }
   consider();
   for (CallId id = 0; id < end; ++id) {
     if (!live[id]) continue;
-    std::erase_if(open, [&](TensorId tensor) { return last_use[tensor] <= id + 1; });
-    const auto add = [&](TensorId tensor) {
-      if (tensor != kNone && last_use[tensor] > id + 1 && graph.tensor(tensor).producer == id) {
-        open.push_back(tensor);
+    const Call& call = graph.call(id);
+    before += call.flops;
+    for_each_dependency(call, [&](TensorId tensor) {
+      if (last_use[tensor] != id + 1) return;
+      last_use[tensor] = 0;  // closed once, however often the call reads it
+      --open;
+      sum -= tensor;
+    });
+    for (const TensorId tensor : call.outputs) {
+      if (last_use[tensor] != 0) begin_use(tensor);
+    }
+    for (const TensorId tensor : call.masks) {
+      if (tensor != kNone && graph.tensor(tensor).producer == id && last_use[tensor] != 0) {
+        begin_use(tensor);
       }
-    };
-    for (const TensorId tensor : graph.call(id).outputs) add(tensor);
-    for (const TensorId tensor : graph.call(id).masks) add(tensor);
+    }
     consider();
   }
   return result;
+}
+
+std::vector<Dominator> dominators(const Graph& graph) {
+  std::vector<TensorId> outputs;
+  for (const Port& port : graph.outputs()) outputs.push_back(port.tensor);
+  return dominators(graph, outputs);
 }
 
 }  // namespace kerf::graph

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "graph/address.h"
+
 namespace kerf::graph {
 
 std::string_view Layer::name() const noexcept {
@@ -35,8 +37,8 @@ LayerId GraphBuilder::add_layer(Layer layer) {
 
 CallId GraphBuilder::add_call(LayerId layer, std::uint32_t index, ScopeId scope,
                               boost::json::object arguments, std::vector<TensorId> inputs,
-                              std::vector<TensorId> implicit_masks,
-                              std::span<const Output> outputs, double flops) {
+                              std::vector<TensorId> implicit_masks, std::span<const Output> outputs,
+                              double flops) {
   const auto id = static_cast<CallId>(graph_.calls_.size());
   Call call{.layer = layer,
             .index = index,
@@ -64,9 +66,14 @@ CallId GraphBuilder::add_call(LayerId layer, std::uint32_t index, ScopeId scope,
   return id;
 }
 
-ScopeId GraphBuilder::add_scope(std::string name, std::uint32_t index, ScopeId parent) {
-  graph_.scopes_.push_back(
-      {.name = std::move(name), .index = index, .parent = parent, .outputs = {}, .masks = {}});
+ScopeId GraphBuilder::add_scope(std::string name, std::uint32_t index, ScopeId parent,
+                                std::vector<Port> inputs) {
+  graph_.scopes_.push_back({.name = std::move(name),
+                            .index = index,
+                            .parent = parent,
+                            .inputs = std::move(inputs),
+                            .outputs = {},
+                            .masks = {}});
   return static_cast<ScopeId>(graph_.scopes_.size() - 1);
 }
 
@@ -81,6 +88,7 @@ void GraphBuilder::add_output(std::string name, TensorId tensor) {
 }
 
 std::shared_ptr<const Graph> GraphBuilder::build() {
+  graph_.addresses_ = std::make_shared<const AddressIndex>(graph_);
   return std::make_shared<const Graph>(std::move(graph_));
 }
 

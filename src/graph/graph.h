@@ -52,18 +52,25 @@ struct Call {
   boost::json::object arguments;
   std::vector<TensorId> inputs;
   std::vector<TensorId> implicit_masks;  // parallel to `inputs`; kNone where not read
-  std::vector<TensorId> outputs;  // the layer's outputs, flattened
-  std::vector<TensorId> masks;    // per output: the mask that travels beside it, or kNone. Either a
-                                  // tensor this call creates or one that existed before it.
-  double flops = 0;               // per sample, multiply-add = 2; unknown dimensions counted as 1
+  std::vector<TensorId> outputs;         // the layer's outputs, flattened
+  std::vector<TensorId> masks;  // per output: the mask that travels beside it, or kNone. Either a
+                                // tensor this call creates or one that existed before it.
+  double flops = 0;             // per sample, multiply-add = 2; unknown dimensions counted as 1
+};
+
+// A model's input or output under the name clients use.
+struct Port {
+  std::string name;
+  TensorId tensor = 0;
 };
 
 // One use of a nested model. Its inner calls stand flattened in Graph::calls(); what is kept here
-// makes its outputs addressable.
+// makes its inputs and outputs addressable.
 struct Scope {
   std::string name;  // the nested model's own name: "encoder"
   std::uint32_t index = 0;
   ScopeId parent = kNone;
+  std::vector<Port> inputs;  // the nested model's own inputs, by their names inside it
   std::vector<TensorId> outputs;
   std::vector<TensorId> masks;
 };
@@ -76,11 +83,7 @@ struct GraphTensor {
   bool mask = false;        // a mask that travels beside output `index` of its producer
 };
 
-// A model's input or output under the name clients use.
-struct Port {
-  std::string name;
-  TensorId tensor = 0;
-};
+class AddressIndex;
 
 // A trained model: layers, the calls that connect them, the tensors between. Immutable once built
 // (GraphBuilder), hence shared by any number of threads without a lock. Calls stand in an order in
@@ -100,6 +103,8 @@ class Graph {
   const Call& call(CallId id) const noexcept { return calls_[id]; }
   const GraphTensor& tensor(TensorId id) const noexcept { return tensors_[id]; }
   const Layer& layer_of(const Call& call) const noexcept { return layers_[call.layer]; }
+  // The names of the tensors (address.h); there once the graph is built.
+  const AddressIndex& addresses() const noexcept { return *addresses_; }
 
  private:
   friend class GraphBuilder;
@@ -110,6 +115,7 @@ class Graph {
   std::vector<GraphTensor> tensors_;
   std::vector<Port> inputs_;
   std::vector<Port> outputs_;
+  std::shared_ptr<const AddressIndex> addresses_;
 };
 
 // Collects a Graph call by call, in topological order. Used by one thread; build() ends its use.
@@ -128,13 +134,12 @@ class GraphBuilder {
     std::optional<Shape> new_mask;
     TensorId mask = kNone;
   };
-  CallId add_call(LayerId layer, std::uint32_t index, ScopeId scope,
-                  boost::json::object arguments, std::vector<TensorId> inputs,
-                  std::vector<TensorId> implicit_masks, std::span<const Output> outputs,
-                  double flops);
-  ScopeId add_scope(std::string name, std::uint32_t index, ScopeId parent);
-  void set_scope_outputs(ScopeId scope, std::vector<TensorId> outputs,
-                         std::vector<TensorId> masks);
+  CallId add_call(LayerId layer, std::uint32_t index, ScopeId scope, boost::json::object arguments,
+                  std::vector<TensorId> inputs, std::vector<TensorId> implicit_masks,
+                  std::span<const Output> outputs, double flops);
+  ScopeId add_scope(std::string name, std::uint32_t index, ScopeId parent,
+                    std::vector<Port> inputs);
+  void set_scope_outputs(ScopeId scope, std::vector<TensorId> outputs, std::vector<TensorId> masks);
   void add_output(std::string name, TensorId tensor);
 
   // The graph under construction, to look up what was added.
