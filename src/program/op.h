@@ -19,7 +19,7 @@ namespace kerf::program {
 // A function of one float, with up to three parameters. Formulas: Keras' activations.
 enum class Function : std::uint8_t {
   kIdentity,
-  kRelu,  // x < threshold(c): a * (x - c), else min(x, b); a slope, b maximum, c threshold
+  kRelu,  // x <= threshold(c): a * (x - c), else min(x, b); a slope, b maximum, c threshold
   kElu,   // x > 0: x, else a * expm1(x)
   kSelu,
   kCelu,      // max(x, 0) + a * expm1(min(x, 0) / a)
@@ -195,7 +195,9 @@ struct Softmax {
   bool log = false;
   friend bool operator==(const Softmax&, const Softmax&) = default;
 };
-// x -> sparsemax along the last axis.
+// x -> max(x - tau, 0) along the last axis, as Keras computes it: z sorted downwards, c its partial
+// sums, S the i with z_i - (c_i - 1) / i > 0: tau = (sum over S of c_i - 1) / |S|. (The paper has
+// the last c_i of S there instead of their sum.)
 struct Sparsemax {
   friend bool operator==(const Sparsemax&, const Sparsemax&) = default;
 };

@@ -21,7 +21,7 @@ inline float apply(const program::Activation& f, float x) noexcept {
     case Function::kIdentity:
       return x;
     case Function::kRelu:
-      return x < f.c ? (f.a == 0 ? 0.0F : f.a * (x - f.c)) : x > f.b ? f.b : x;
+      return x <= f.c ? (f.a == 0 ? 0.0F : f.a * (x - f.c)) : x > f.b ? f.b : x;
     case Function::kElu:
       return x > 0 ? x : f.a * std::expm1(x);
     case Function::kSelu:

@@ -187,7 +187,7 @@ KERF_FUNCTION(Identity, x);
 KERF_FUNCTION(PlainRelu, Relu(d, x));
 // With a slope of 0 even -infinity becomes 0.
 KERF_FUNCTION(GeneralRelu,
-              hn::IfThenElse(hn::Lt(x, hn::Set(d, c)),
+              hn::IfThenElse(hn::Le(x, hn::Set(d, c)),
                              a == 0 ? hn::Zero(d)
                                     : hn::Mul(hn::Set(d, a), hn::Sub(x, hn::Set(d, c))),
                              at_most(d, x, b)));
