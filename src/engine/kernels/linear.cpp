@@ -1,53 +1,44 @@
-#include <vector>
-
 #include "engine/kernel.h"
-#include "engine/kernels/activation.h"
+#include "engine/kernels/product.h"
 
 namespace kerf::engine {
 namespace {
 
 class LinearKernel final : public Kernel {
  public:
-  LinearKernel(const program::Linear& op, const KernelSpec& spec)
-      : epilogue_(op.epilogue),
-        in_(static_cast<std::size_t>(spec.operands[1].shape[0])),
-        out_(static_cast<std::size_t>(spec.operands[1].shape[1])),
-        rows_(0) {
+  LinearKernel(const program::Linear& op, const KernelSpec& spec) : epilogue_(op.epilogue) {
+    const Shape& w = spec.operands[1].shape;
     const Shape& y = spec.results[0].shape;
-    rows_ = 1;
-    for (std::size_t i = 0; i + 1 < y.rank(); ++i) rows_ *= static_cast<std::size_t>(y[i]);
+    depth_ = static_cast<std::size_t>(w[0]);
+    columns_ = static_cast<std::size_t>(w[1]);
+    std::size_t rows = 1;
+    for (std::size_t i = 0; i + 1 < y.rank(); ++i) rows *= static_cast<std::size_t>(y[i]);
+    product_ = Product(rows, 1, depth_, columns_, op.epilogue.activation);
+    weights_ = packed_constant(spec, 1, product_.layout());
   }
 
   bool run(const KernelRun& run) const noexcept override {
-    const auto* x = static_cast<const float*>(run.operands[0]);
-    const auto* w = static_cast<const float*>(run.operands[1]);
+    ProductOutput output{.y = static_cast<float*>(run.results[0]), .stride = columns_};
     std::size_t next = 2;
-    const auto* bias = epilogue_.bias ? static_cast<const float*>(run.operands[next++]) : nullptr;
-    const auto* residual =
-        epilogue_.residual ? static_cast<const float*>(run.operands[next]) : nullptr;
-    auto* y = static_cast<float*>(run.results[0]);
-    for (std::size_t row = 0; row < rows_; ++row) {
-      for (std::size_t o = 0; o < out_; ++o) {
-        float sum = 0;
-        for (std::size_t i = 0; i < in_; ++i) sum += x[row * in_ + i] * w[i * out_ + o];
-        if (bias != nullptr) sum += bias[o];
-        if (residual != nullptr) sum += residual[row * out_ + o];
-        y[row * out_ + o] = apply(epilogue_.activation, sum);
-      }
-    }
+    if (epilogue_.bias) output.bias = static_cast<const float*>(run.operands[next++]);
+    if (epilogue_.residual) output.residual = static_cast<const float*>(run.operands[next]);
+    const DenseRows rows{static_cast<const float*>(run.operands[0]), depth_};
+    product_.run(rows, weights_.as<float>().data(), output, run.scratch, run.pool);
     return true;
   }
 
-  double estimated_seconds() const noexcept override {
-    return 2e-10 * static_cast<double>(rows_) * static_cast<double>(in_) *
-           static_cast<double>(out_);
+  std::size_t scratch_bytes() const noexcept override { return product_.scratch_bytes(); }
+  bool may_overwrite(std::size_t operand) const noexcept override {
+    return epilogue_.residual && operand == 2U + (epilogue_.bias ? 1 : 0);
   }
+  double estimated_seconds() const noexcept override { return product_.estimated_seconds(); }
 
  private:
   program::Epilogue epilogue_;
-  std::size_t in_;
-  std::size_t out_;
-  std::size_t rows_;
+  std::size_t depth_ = 0;
+  std::size_t columns_ = 0;
+  Product product_;
+  Tensor weights_;
 };
 
 }  // namespace

@@ -1,0 +1,107 @@
+#include "engine/kernels/product.h"
+
+#include <limits>
+
+namespace kerf::engine {
+namespace {
+
+constexpr std::size_t kSuperBytes = 512 << 10;  // of rows: a good part of a second-level cache
+constexpr std::size_t kSuperPointers = 2048;    // of rows times taps
+constexpr double kTaskSeconds = 2e-5;           // worth handing to another thread
+constexpr std::size_t kMaxTasks = 64;
+// At which weights arrive that the third-level cache, or no cache, holds.
+constexpr double kCacheBytesPerSecond = 8e10;
+constexpr double kMemoryBytesPerSecond = 2e10;
+constexpr std::size_t kCacheBytes = 16 << 20;
+constexpr double kCallSeconds = 3e-8;
+constexpr double kTileSeconds = 1e-8;
+
+std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+Product::Product(std::size_t rows, std::size_t taps, std::size_t depth, std::size_t columns,
+                 const program::Activation& activation)
+    : tiles_(&tile_set()),
+      activation_(activation),
+      layout_(taps * depth, columns, tiles_->lanes),
+      panels_(layout_.panels()),
+      taps_(taps),
+      depth_(depth),
+      blocks_(divide_up(rows, tiles_->rows)) {
+  using program::Function;
+  if (activation.function == Function::kRelu && activation.a == 0 && activation.c == 0) {
+    clamp_ = true;
+    high_ = activation.b;
+  } else if (activation.function == Function::kHardTanh) {
+    clamp_ = true;
+    low_ = -1;
+    high_ = 1;
+  } else {
+    activate_ = !activation.identity();
+  }
+
+  if (blocks_ != 0) {
+    block_rows_ = rows / blocks_;
+    taller_blocks_ = rows % blocks_;
+  }
+  const std::size_t total_depth = taps * depth;
+  const std::size_t block_rows = std::max<std::size_t>(block_rows_ + (taller_blocks_ != 0), 1);
+  const std::size_t block_bytes = std::max<std::size_t>(block_rows * total_depth * 4, 1);
+  super_ = std::min({kSuperBytes / block_bytes,
+                     kSuperPointers / (block_rows * std::max<std::size_t>(taps, 1)), blocks_});
+  super_ = std::max<std::size_t>(super_, 1);
+
+  const double multiplies =
+      static_cast<double>(rows) * static_cast<double>(total_depth) * static_cast<double>(columns);
+  const std::size_t weight_bytes = layout_.floats() * sizeof(float);
+  const double outputs = static_cast<double>(rows) * static_cast<double>(columns);
+  seconds_ = kCallSeconds + 2 * multiplies / tiles_->flops_per_second +
+             kTileSeconds * static_cast<double>(blocks_ * panels_) +
+             (activate_ ? outputs * 5e-10 : 0);
+  const double arrival = weight_bytes > kCacheBytes ? kMemoryBytesPerSecond : kCacheBytesPerSecond;
+  seconds_ = std::max(seconds_, static_cast<double>(weight_bytes) / arrival);
+
+  // Cut what is smaller to read again for every task: columns where the matrix is the larger.
+  const auto wanted = static_cast<std::size_t>(
+      std::clamp(seconds_ / kTaskSeconds, 1.0, static_cast<double>(kMaxTasks)));
+  if (blocks_ == 0 || panels_ == 0) return;
+  if (rows < columns) {
+    column_tasks_ = std::min(wanted, panels_);
+    row_tasks_ = std::min(divide_up(wanted, column_tasks_), blocks_);
+  } else {
+    row_tasks_ = std::min(wanted, blocks_);
+    column_tasks_ = std::min(divide_up(wanted, row_tasks_), panels_);
+  }
+}
+
+void Product::multiply(std::size_t begin, std::size_t end, const float* const* pointers,
+                       const float* panels, std::size_t panel,
+                       const ProductOutput& output) const noexcept {
+  const std::size_t column = layout_.first_column(panel);
+  const auto& functions = tiles_->functions[layout_.vectors_of(panel) - 1];
+  const std::size_t first = row_of(begin);
+  Tile tile;
+  tile.taps = taps_;
+  tile.depth = depth_;
+  tile.panel = panels + layout_.offset(panel);
+  tile.out_stride = output.stride;
+  tile.columns = layout_.columns_of(panel);
+  tile.bias = output.bias != nullptr ? output.bias + column : nullptr;
+  tile.clamp = clamp_;
+  tile.low = low_;
+  tile.high = high_;
+  for (std::size_t block = begin; block < end; ++block) {
+    const std::size_t row = row_of(block);
+    const std::size_t rows = row_of(block + 1) - row;
+    tile.rows = pointers + (row - first) * taps_;
+    tile.tap_stride = rows;
+    const std::size_t at = row * output.stride + column;
+    tile.out = output.y + at;
+    tile.residual = output.residual != nullptr ? output.residual + at : nullptr;
+    functions[rows - 1](tile);
+    if (activate_) tiles_->activate(activation_, tile.out, rows, tile.columns, output.stride);
+  }
+}
+
+}  // namespace kerf::engine

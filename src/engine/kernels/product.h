@@ -1,0 +1,113 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "engine/kernel.h"
+#include "engine/kernels/packed_matrix.h"
+#include "engine/kernels/tile.h"
+#include "engine/parallel.h"
+
+namespace kerf::engine {
+
+// What a product does to its sums besides: y = activation(sum + bias + residual).
+struct ProductOutput {
+  float* y = nullptr;
+  std::size_t stride = 0;
+  const float* bias = nullptr;
+  const float* residual = nullptr;  // laid out as y, which it may be
+};
+
+// Rows of a dense matrix.
+struct DenseRows {
+  const float* x = nullptr;
+  std::size_t stride = 0;
+  void operator()(std::size_t first, std::size_t count, const float** to) const noexcept {
+    for (std::size_t i = 0; i < count; ++i) to[i] = x + (first + i) * stride;
+  }
+};
+
+// How a product of many rows by a packed matrix is cut into tiles and tasks. A row is `taps` pieces
+// of `depth` floats, anywhere in memory. Rows are cut into blocks, one tile high; blocks that stay
+// in the second-level cache together meet each panel one after another. The cut depends on the
+// shapes alone, and sums are never cut, so that results do not depend on the number of threads.
+// Immutable.
+class Product {
+ public:
+  Product() = default;
+  Product(std::size_t rows, std::size_t taps, std::size_t depth, std::size_t columns,
+          const program::Activation& activation);
+
+  const PanelLayout& layout() const noexcept { return layout_; }
+  std::size_t scratch_bytes() const noexcept {
+    return tasks() * super_ * taps_ * TileSet::kMaxRows * sizeof(const float*);
+  }
+  double estimated_seconds() const noexcept { return seconds_; }
+
+  // rows(first, count, to) gives the pointers of tap t and row first + i at to[t * count + i].
+  template <class Rows>
+  void run(const Rows& rows, const float* panels, const ProductOutput& output, std::byte* scratch,
+           ThreadPool* pool) const noexcept {
+    if (pool == nullptr || tasks() == 1) {
+      for (std::size_t r = 0; r < row_tasks_; ++r) {
+        for (std::size_t c = 0; c < column_tasks_; ++c) task(rows, panels, output, scratch, r, c);
+      }
+      return;
+    }
+    const std::size_t slot = scratch_bytes() / tasks();
+    parallel_for(pool, tasks(), [&](std::size_t i) {
+      task(rows, panels, output, scratch + i * slot, i / column_tasks_, i % column_tasks_);
+    });
+  }
+
+ private:
+  std::size_t tasks() const noexcept { return row_tasks_ * column_tasks_; }
+  // The first row of a block.
+  std::size_t row_of(std::size_t block) const noexcept {
+    return block * block_rows_ + std::min(block, taller_blocks_);
+  }
+
+  template <class Rows>
+  void task(const Rows& rows, const float* panels, const ProductOutput& output, std::byte* scratch,
+            std::size_t r, std::size_t c) const noexcept {
+    const std::size_t block_end = row_tasks_ == 1 ? blocks_ : (r + 1) * blocks_ / row_tasks_;
+    const std::size_t panel_begin = c == 0 ? 0 : c * panels_ / column_tasks_;
+    const std::size_t panel_end = column_tasks_ == 1 ? panels_ : (c + 1) * panels_ / column_tasks_;
+    auto** const pointers = reinterpret_cast<const float**>(scratch);
+    for (std::size_t begin = r == 0 ? 0 : r * blocks_ / row_tasks_; begin < block_end;
+         begin += super_) {
+      const std::size_t end = std::min(begin + super_, block_end);
+      for (std::size_t block = begin; block < end; ++block) {
+        const std::size_t first = row_of(block);
+        rows(first, row_of(block + 1) - first, pointers + (first - row_of(begin)) * taps_);
+      }
+      for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
+        multiply(begin, end, pointers, panels, panel, output);
+      }
+    }
+  }
+
+  // Blocks [begin, end) by one panel.
+  void multiply(std::size_t begin, std::size_t end, const float* const* pointers,
+                const float* panels, std::size_t panel, const ProductOutput& output) const noexcept;
+
+  const TileSet* tiles_ = nullptr;
+  program::Activation activation_;
+  bool clamp_ = false;
+  bool activate_ = false;  // by a pass of its own over what a tile wrote
+  float low_ = 0;
+  float high_ = 0;
+  PanelLayout layout_;
+  std::size_t panels_ = 0;
+  std::size_t taps_ = 1;
+  std::size_t depth_ = 0;  // of one tap
+  std::size_t blocks_ = 0;
+  std::size_t block_rows_ = 0;
+  std::size_t taller_blocks_ = 0;  // the first ones, with a row more
+  std::size_t super_ = 1;          // blocks that meet a panel one after another
+  std::size_t row_tasks_ = 1;
+  std::size_t column_tasks_ = 1;
+  double seconds_ = 0;
+};
+
+}  // namespace kerf::engine

@@ -1,0 +1,214 @@
+#include "engine/kernels/tile.h"
+
+#include <utility>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/tile.cpp"
+#include "hwy/foreach_target.h"
+//
+#include "engine/kernels/partial-inl.h"
+#include "engine/kernels/vector_math-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace kerf::engine::HWY_NAMESPACE {
+
+using Tag = hn::ScalableTag<float>;
+using Vector = hn::Vec<Tag>;
+constexpr std::size_t kLanes = hn::MaxLanes(Tag());
+
+// As many accumulators as leave registers for one row of the panel and one broadcast.
+#if HWY_TARGET == HWY_AVX3
+constexpr std::size_t kRows = 14;
+constexpr double kFlops = 2.4e11;
+#elif HWY_TARGET == HWY_AVX2
+constexpr std::size_t kRows = 6;
+constexpr double kFlops = 1.2e11;
+#elif HWY_TARGET == HWY_NEON
+constexpr std::size_t kRows = 12;
+constexpr double kFlops = 3e10;
+#else
+constexpr std::size_t kRows = 5;
+constexpr double kFlops = 4e10;
+#endif
+
+// Adds bias and residual, clamps and stores where the panel is full.
+template <std::size_t M, std::size_t N>
+HWY_INLINE void finish_full(const Tile& t, Vector (&sum)[M][N]) {
+  const Tag d;
+  if (t.bias != nullptr) {
+    Vector bias[N];
+#pragma GCC unroll 2
+    for (std::size_t n = 0; n < N; ++n) bias[n] = hn::LoadU(d, t.bias + n * kLanes);
+#pragma GCC unroll 14
+    for (std::size_t m = 0; m < M; ++m) {
+#pragma GCC unroll 2
+      for (std::size_t n = 0; n < N; ++n) sum[m][n] = hn::Add(sum[m][n], bias[n]);
+    }
+  }
+  if (t.residual != nullptr) {
+#pragma GCC unroll 14
+    for (std::size_t m = 0; m < M; ++m) {
+#pragma GCC unroll 2
+      for (std::size_t n = 0; n < N; ++n) {
+        const Vector r = hn::LoadU(d, t.residual + m * t.out_stride + n * kLanes);
+        sum[m][n] = hn::Add(sum[m][n], r);
+      }
+    }
+  }
+  if (t.clamp) {
+#pragma GCC unroll 14
+    for (std::size_t m = 0; m < M; ++m) {
+#pragma GCC unroll 2
+      for (std::size_t n = 0; n < N; ++n) sum[m][n] = clip(d, sum[m][n], t.low, t.high);
+    }
+  }
+#pragma GCC unroll 14
+  for (std::size_t m = 0; m < M; ++m) {
+#pragma GCC unroll 2
+    for (std::size_t n = 0; n < N; ++n) {
+      hn::StoreU(sum[m][n], d, t.out + m * t.out_stride + n * kLanes);
+    }
+  }
+}
+
+// The same for a panel of which only some columns exist, from sums in memory.
+HWY_NOINLINE void finish_partial(const Tile& t, const float* sums, std::size_t rows,
+                                 std::size_t width) {
+  const Tag d;
+  for (std::size_t first = 0; first < t.columns; first += kLanes) {
+    const std::size_t count = t.columns - first < kLanes ? t.columns - first : kLanes;
+    const Vector bias = t.bias != nullptr ? load_partial(d, t.bias + first, count) : hn::Zero(d);
+    for (std::size_t m = 0; m < rows; ++m) {
+      Vector sum = hn::Add(hn::Load(d, sums + m * width + first), bias);
+      const std::size_t at = m * t.out_stride + first;
+      if (t.residual != nullptr) {
+        sum = hn::Add(sum, load_partial(d, t.residual + at, count));
+      }
+      if (t.clamp) sum = clip(d, sum, t.low, t.high);
+      store_partial(sum, d, t.out + at, count);
+    }
+  }
+}
+
+// Few accumulators would wait for each other's results: U sets of them take turns over the depth.
+template <std::size_t M, std::size_t N>
+HWY_NOINLINE void tile(const Tile& t) {
+  constexpr std::size_t U = M * N >= 8 ? 1 : (8 + M * N - 1) / (M * N) >= 4 ? 4 : 2;
+  const Tag d;
+  Vector sum[U][M][N];
+#pragma GCC unroll 4
+  for (std::size_t u = 0; u < U; ++u) {
+#pragma GCC unroll 14
+    for (std::size_t m = 0; m < M; ++m) {
+#pragma GCC unroll 2
+      for (std::size_t n = 0; n < N; ++n) sum[u][m][n] = hn::Zero(d);
+    }
+  }
+  const float* panel = t.panel;
+  const float* const* rows = t.rows;
+  for (std::size_t tap = 0; tap < t.taps; ++tap, rows += t.tap_stride) {
+    const float* row[M];
+#pragma GCC unroll 14
+    for (std::size_t m = 0; m < M; ++m) row[m] = rows[m];
+    std::size_t k = 0;
+    for (; k + U <= t.depth; k += U, panel += U * N * kLanes) {
+#pragma GCC unroll 4
+      for (std::size_t u = 0; u < U; ++u) {
+        Vector b[N];
+#pragma GCC unroll 2
+        for (std::size_t n = 0; n < N; ++n) b[n] = hn::Load(d, panel + (u * N + n) * kLanes);
+#pragma GCC unroll 14
+        for (std::size_t m = 0; m < M; ++m) {
+          const Vector a = hn::Set(d, row[m][k + u]);
+#pragma GCC unroll 2
+          for (std::size_t n = 0; n < N; ++n) sum[u][m][n] = hn::MulAdd(a, b[n], sum[u][m][n]);
+        }
+      }
+    }
+    if constexpr (U > 1) {
+      for (; k < t.depth; ++k, panel += N * kLanes) {
+#pragma GCC unroll 14
+        for (std::size_t m = 0; m < M; ++m) {
+          const Vector a = hn::Set(d, row[m][k]);
+#pragma GCC unroll 2
+          for (std::size_t n = 0; n < N; ++n) {
+            sum[0][m][n] = hn::MulAdd(a, hn::Load(d, panel + n * kLanes), sum[0][m][n]);
+          }
+        }
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (std::size_t u = 1; u < U; ++u) {
+#pragma GCC unroll 14
+    for (std::size_t m = 0; m < M; ++m) {
+#pragma GCC unroll 2
+      for (std::size_t n = 0; n < N; ++n) sum[0][m][n] = hn::Add(sum[0][m][n], sum[u][m][n]);
+    }
+  }
+  if (t.columns == N * kLanes) {
+    finish_full<M, N>(t, sum[0]);
+  } else {
+    HWY_ALIGN float sums[M * N * kLanes];
+#pragma GCC unroll 14
+    for (std::size_t m = 0; m < M; ++m) {
+#pragma GCC unroll 2
+      for (std::size_t n = 0; n < N; ++n) hn::Store(sum[0][m][n], d, sums + (m * N + n) * kLanes);
+    }
+    finish_partial(t, sums, M, N * kLanes);
+  }
+}
+
+struct Block {
+  float* block;
+  std::size_t rows;
+  std::size_t columns;
+  std::size_t stride;
+
+  template <class F>
+  HWY_NOINLINE void operator()(const F& f) const {
+    const Tag d;
+    for (std::size_t row = 0; row < rows; ++row) {
+      float* at = block + row * stride;
+      std::size_t i = 0;
+      for (; i + kLanes <= columns; i += kLanes) hn::StoreU(f(d, hn::LoadU(d, at + i)), d, at + i);
+      if (i < columns) {
+        store_partial(f(d, load_partial(d, at + i, columns - i)), d, at + i, columns - i);
+      }
+    }
+  }
+};
+
+void activate_block(const program::Activation& f, float* block, std::size_t rows,
+                    std::size_t columns, std::size_t stride) {
+  with_activation(f, Block{block, rows, columns, stride});
+}
+
+template <std::size_t N, std::size_t... M>
+constexpr std::array<TileFunction, TileSet::kMaxRows> tiles(std::index_sequence<M...>) {
+  return {tile<M + 1, N>...};
+}
+
+const TileSet& tile_set_of_target() {
+  using Rows = std::make_index_sequence<kRows>;
+  static constexpr TileSet kSet{.lanes = kLanes,
+                                .rows = kRows,
+                                .functions = {tiles<1>(Rows()), tiles<2>(Rows())},
+                                .activate = activate_block,
+                                .flops_per_second = kFlops};
+  return kSet;
+}
+
+}  // namespace kerf::engine::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace kerf::engine {
+
+HWY_EXPORT(tile_set_of_target);
+
+const TileSet& tile_set() { return HWY_DYNAMIC_DISPATCH(tile_set_of_target)(); }
+
+}  // namespace kerf::engine
+#endif
