@@ -24,7 +24,12 @@ std::string Program::to_string() const {
     std::string_view separator;
     for (const ValueId operand : instruction.operands) {
       line += separator;
-      line += is_constant(operand) ? typed(operand) : fmt::format("%{}", operand);
+      const Tensor& constant = values[operand].constant;
+      if (constant.dtype() == DType::kFloat32 && constant.byte_size() == sizeof(float)) {
+        line += fmt::format("{:g}", constant.as<float>()[0]);
+      } else {
+        line += is_constant(operand) ? typed(operand) : fmt::format("%{}", operand);
+      }
       separator = ", ";
     }
     text += fmt::format("{})    # {}\n", line,

@@ -1,0 +1,310 @@
+#include <fmt/format.h>
+
+#include <bit>
+#include <cstdint>
+
+#include "program/passes/analysis.h"
+#include "program/passes/epilogue.h"
+#include "program/passes/passes.h"
+
+namespace kerf::program {
+namespace {
+
+// Constant factors or summands: one for all channels, one per channel, or (empty) none at all.
+struct PerChannel {
+  Tensor values;
+
+  bool none() const { return values.empty(); }
+  bool one() const { return values.byte_size() == sizeof(float); }
+  double at(std::size_t channel, double neutral) const {
+    if (none()) return neutral;
+    return values.as<float>()[one() ? 0 : channel];
+  }
+};
+
+// An instruction seen as x * scale + shift along the last axis of x.
+struct ConstantAffine {
+  ValueId x = 0;
+  PerChannel scale;
+  PerChannel shift;
+};
+
+std::size_t element_count(const Tensor& tensor) { return tensor.byte_size() / sizeof(float); }
+
+// A float32 tensor of `count` elements given by element(i), made once per model. Single numbers are
+// told by their value: they are made anew with every cut.
+template <typename Element>
+Tensor derived(ConstantCache& cache, std::string_view name, std::span<const Tensor> sources,
+               const Shape& shape, const Element& element) {
+  ConstantCache::Key key{.derivation = std::string(name), .sources = {}};
+  for (const Tensor& source : sources) {
+    if (source.empty()) {
+      key.derivation += ", none";
+    } else if (source.byte_size() == sizeof(float)) {
+      key.derivation +=
+          fmt::format(", {:08x}", std::bit_cast<std::uint32_t>(source.as<float>()[0]));
+    } else {
+      key.derivation += ", tensor";
+      key.sources.push_back(source.data());
+    }
+  }
+  return cache.get(key, sources, [&] {
+    std::vector<float> values(static_cast<std::size_t>(shape.element_count()));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(element(i));
+    return Tensor::floats(shape, values);
+  });
+}
+
+class Folder {
+ public:
+  Folder(Program& program, ConstantCache& cache)
+      : program_(program),
+        cache_(cache),
+        uses_(count_uses(program)),
+        producers_(find_producers(program)) {}
+
+  // First into what stands before, which costs nothing at the borders of a convolution.
+  void run() {
+    for (Instruction& instruction : program_.instructions) {
+      if (const auto affine = as_affine(instruction)) fold_backward(instruction, *affine);
+    }
+    for (Instruction& instruction : program_.instructions) fold_forward(instruction);
+    drop_emptied(program_);
+  }
+
+ private:
+  // The instruction that makes `id` if nothing else reads its result, else nullptr.
+  Instruction* sole_producer(ValueId id) {
+    if (id >= producers_.size() || producers_[id] == kNoInstruction || uses_[id] != 1) {
+      return nullptr;
+    }
+    return &program_.instructions[producers_[id]];
+  }
+
+  // A constant that acts on x as one number or one per channel.
+  std::optional<PerChannel> per_channel(ValueId id, ValueId x) const {
+    const Value& value = program_.values[id];
+    const Shape& of_x = program_.values[x].type.shape;
+    if (value.constant.empty() || value.type.dtype != DType::kFloat32 || of_x.rank() == 0 ||
+        value.type.shape.rank() > of_x.rank()) {
+      return std::nullopt;
+    }
+    const std::size_t elements = element_count(value.constant);
+    const bool vector = value.type.shape.rank() > 0 &&
+                        static_cast<std::int64_t>(elements) == value.type.shape.back() &&
+                        value.type.shape.back() == of_x.back();
+    if (elements != 1 && !vector) return std::nullopt;
+    return PerChannel{value.constant};
+  }
+
+  std::optional<ConstantAffine> as_affine(const Instruction& instruction) {
+    if (std::holds_alternative<Affine>(instruction.op)) {
+      const auto scale = per_channel(instruction.operands[1], instruction.operands[0]);
+      const auto shift = per_channel(instruction.operands[2], instruction.operands[0]);
+      if (!scale || !shift) return std::nullopt;
+      return ConstantAffine{.x = instruction.operands[0], .scale = *scale, .shift = *shift};
+    }
+    const auto* binary = std::get_if<Binary>(&instruction.op);
+    if (binary == nullptr) return std::nullopt;
+    const bool commutes =
+        binary->kind == Binary::Kind::kAdd || binary->kind == Binary::Kind::kMultiply;
+    ValueId x = instruction.operands[0];
+    std::optional<PerChannel> constant = per_channel(instruction.operands[1], x);
+    if (!constant && commutes) {
+      x = instruction.operands[1];
+      constant = per_channel(instruction.operands[0], x);
+    }
+    if (!constant || program_.is_constant(x)) return std::nullopt;
+    const std::array<Tensor, 1> source{constant->values};
+    switch (binary->kind) {
+      case Binary::Kind::kMultiply:
+        return ConstantAffine{.x = x, .scale = *constant, .shift = {}};
+      case Binary::Kind::kAdd:
+        return ConstantAffine{.x = x, .scale = {}, .shift = *constant};
+      case Binary::Kind::kDivide:
+        return ConstantAffine{
+            .x = x,
+            .scale = {derived(cache_, "reciprocal", source, constant->values.shape(),
+                              [&](std::size_t i) { return 1 / constant->at(i, 1); })},
+            .shift = {}};
+      case Binary::Kind::kSubtract:
+        return ConstantAffine{
+            .x = x,
+            .scale = {},
+            .shift = {derived(cache_, "negative", source, constant->values.shape(),
+                              [&](std::size_t i) { return -constant->at(i, 0); })}};
+      default:
+        return std::nullopt;
+    }
+  }
+
+  void fold_backward(Instruction& instruction, const ConstantAffine& affine) {
+    Instruction* producer = sole_producer(affine.x);
+    if (producer == nullptr) return;
+    if (auto* product = std::get_if<MatMul>(&producer->op)) {
+      if (!affine.shift.none() || !affine.scale.one()) return;
+      MatMul scaled = *product;
+      scaled.scale *= static_cast<float>(affine.scale.at(0, 1));
+      replace(instruction, scaled, producer->operands, *producer);
+      return;
+    }
+    if (const auto first = as_affine(*producer)) {
+      compose(instruction, *first, affine, *producer);
+      return;
+    }
+    const Epilogue* epilogue = epilogue_of(producer->op);
+    if (epilogue == nullptr || !epilogue->activation.identity() || epilogue->residual) return;
+    const Tensor weights = program_.values[producer->operands[1]].constant;
+    const Tensor bias = epilogue->bias ? program_.values[producer->operands[2]].constant : Tensor{};
+    if (weights.empty() || bias.empty() == epilogue->bias) return;
+    const auto channels = static_cast<std::size_t>(output_channels(producer->op, weights.shape()));
+
+    Op op = producer->op;
+    std::vector<ValueId> operands{producer->operands[0], producer->operands[1]};
+    if (!affine.scale.none()) {
+      // The output channels are the innermost axis of the weights (depthwise: the two innermost).
+      const std::array<Tensor, 2> sources{weights, affine.scale.values};
+      operands[1] = add_constant(
+          program_,
+          derived(cache_, "weights * scale", sources, weights.shape(), [&](std::size_t i) {
+            return static_cast<double>(weights.as<float>()[i]) * affine.scale.at(i % channels, 1);
+          }));
+    }
+    if (epilogue->bias || !affine.shift.none()) {
+      const std::array<Tensor, 3> sources{bias, affine.scale.values, affine.shift.values};
+      operands.push_back(add_constant(
+          program_, derived(cache_, "bias * scale + shift", sources,
+                            Shape{static_cast<std::int64_t>(channels)}, [&](std::size_t i) {
+                              const double old = bias.empty() ? 0.0 : bias.as<float>()[i];
+                              return old * affine.scale.at(i, 1) + affine.shift.at(i, 0);
+                            })));
+      epilogue_of(op)->bias = true;
+    }
+    replace(instruction, std::move(op), std::move(operands), *producer);
+  }
+
+  // Two affine steps become one.
+  void compose(Instruction& instruction, const ConstantAffine& first, const ConstantAffine& second,
+               Instruction& producer) {
+    const std::int64_t channels = program_.values[first.x].type.shape.back();
+    if (channels < 1) return;
+    const std::array<Tensor, 2> scales{first.scale.values, second.scale.values};
+    const std::array<Tensor, 3> shifts{first.shift.values, second.scale.values,
+                                       second.shift.values};
+    const ValueId scale = add_constant(
+        program_, derived(cache_, "scale * scale", scales, Shape{channels}, [&](std::size_t i) {
+          return first.scale.at(i, 1) * second.scale.at(i, 1);
+        }));
+    const ValueId shift = add_constant(
+        program_,
+        derived(cache_, "shift * scale + shift", shifts, Shape{channels}, [&](std::size_t i) {
+          return first.shift.at(i, 0) * second.scale.at(i, 1) + second.shift.at(i, 0);
+        }));
+    replace(instruction, Affine{}, {first.x, scale, shift}, producer);
+  }
+
+  // An affine step before a product whose every input cell is one of x: W (scale x + shift) + b.
+  void fold_forward(Instruction& instruction) {
+    const Epilogue* epilogue = epilogue_of(instruction.op);
+    if (epilogue == nullptr || instruction.results.empty()) return;
+    Instruction* producer = sole_producer(instruction.operands[0]);
+    if (producer == nullptr) return;
+    const auto affine = as_affine(*producer);
+    const Tensor weights = program_.values[instruction.operands[1]].constant;
+    const Tensor bias =
+        epilogue->bias ? program_.values[instruction.operands[2]].constant : Tensor{};
+    if (!affine || weights.empty() || bias.empty() == epilogue->bias) return;
+    // Padding is zero, not shift.
+    if (!affine->shift.none() && !reads_no_padding(instruction.op)) return;
+    const Shape& shape = weights.shape();
+    const auto outputs = static_cast<std::size_t>(output_channels(instruction.op, shape));
+    const auto input = input_channel(instruction.op, shape);
+
+    Op op = instruction.op;
+    std::vector<ValueId> operands{affine->x, instruction.operands[1]};
+    if (!affine->scale.none()) {
+      const std::array<Tensor, 2> sources{weights, affine->scale.values};
+      operands[1] = add_constant(
+          program_, derived(cache_, "scale * weights", sources, shape, [&](std::size_t i) {
+            return static_cast<double>(weights.as<float>()[i]) * affine->scale.at(input(i), 1);
+          }));
+    }
+    if (!affine->shift.none()) {
+      const std::array<Tensor, 3> sources{weights, bias, affine->shift.values};
+      const std::size_t count = element_count(weights);
+      operands.push_back(add_constant(
+          program_, derived(cache_, "weights * shift + bias", sources,
+                            Shape{static_cast<std::int64_t>(outputs)}, [&](std::size_t o) {
+                              double sum = bias.empty() ? 0.0 : bias.as<float>()[o];
+                              for (std::size_t i = o; i < count; i += outputs) {
+                                sum += static_cast<double>(weights.as<float>()[i]) *
+                                       affine->shift.at(input(i), 0);
+                              }
+                              return sum;
+                            })));
+      epilogue_of(op)->bias = true;
+    } else if (epilogue->bias) {
+      operands.push_back(instruction.operands[2]);
+    }
+    if (epilogue->residual) operands.push_back(instruction.operands.back());
+    const std::uint32_t source = instruction.source;
+    replace(instruction, std::move(op), std::move(operands), *producer);
+    instruction.source = source;
+  }
+
+  static std::int64_t output_channels(const Op& op, const Shape& weights) {
+    return std::holds_alternative<DepthwiseConv>(op) ? weights.back() * weights[weights.rank() - 2]
+                                                     : weights.back();
+  }
+
+  // From an index into the weights to the input channel that the weight is multiplied with.
+  struct InputChannel {
+    std::size_t outputs;     // innermost axis
+    std::size_t inputs;      // of one group
+    std::size_t per_group;   // outputs of one group
+    std::size_t multiplier;  // depthwise only, else 0
+    std::size_t operator()(std::size_t i) const {
+      if (multiplier != 0) return i / multiplier % inputs;
+      return i % outputs / per_group * inputs + i / outputs % inputs;
+    }
+  };
+  static InputChannel input_channel(const Op& op, const Shape& weights) {
+    const auto last = static_cast<std::size_t>(weights.back());
+    const auto inputs = static_cast<std::size_t>(weights[weights.rank() - 2]);
+    const auto* conv = std::get_if<Conv>(&op);
+    const auto groups = static_cast<std::size_t>(conv == nullptr ? 1 : conv->groups);
+    return {.outputs = last,
+            .inputs = inputs,
+            .per_group = last / groups,
+            .multiplier = std::holds_alternative<DepthwiseConv>(op) ? last : 0};
+  }
+
+  static bool reads_no_padding(const Op& op) {
+    if (const auto* conv = std::get_if<Conv>(&op)) return conv->window.padding == Padding::kValid;
+    if (const auto* depthwise = std::get_if<DepthwiseConv>(&op)) {
+      return depthwise->window.padding == Padding::kValid;
+    }
+    return true;
+  }
+
+  // The instruction takes over the work of the one before it, at its own place and for its own
+  // result.
+  static void replace(Instruction& instruction, Op op, std::vector<ValueId> operands,
+                      Instruction& producer) {
+    instruction.op = std::move(op);
+    instruction.operands = std::move(operands);
+    instruction.source = producer.source;
+    producer.results.clear();
+  }
+
+  Program& program_;
+  ConstantCache& cache_;
+  std::vector<std::uint32_t> uses_;
+  std::vector<std::uint32_t> producers_;
+};
+
+}  // namespace
+
+void fold_affine(Program& program, ConstantCache& cache) { Folder(program, cache).run(); }
+
+}  // namespace kerf::program

@@ -1,0 +1,62 @@
+#include <cstring>
+#include <numeric>
+#include <unordered_map>
+
+#include "program/passes/passes.h"
+
+namespace kerf::program {
+namespace {
+
+// Constants this small are compared by their bytes, larger ones by their storage.
+constexpr std::size_t kSmallConstant = 64;
+
+bool equal_constants(const Tensor& a, const Tensor& b) {
+  if (a.dtype() != b.dtype() || !(a.shape() == b.shape())) return false;
+  if (a.data() == b.data()) return true;
+  return a.byte_size() == b.byte_size() && a.byte_size() <= kSmallConstant &&
+         std::memcmp(a.data(), b.data(), a.byte_size()) == 0;
+}
+
+std::size_t hash(const Instruction& instruction) {
+  std::size_t result = instruction.op.index();
+  for (const ValueId operand : instruction.operands) result = result * 1099511628211U + operand;
+  return result;
+}
+
+}  // namespace
+
+void merge_equal(Program& program, ConstantCache&) {
+  std::vector<ValueId> kept(program.values.size());  // what stands for each value now
+  std::iota(kept.begin(), kept.end(), 0);
+  std::unordered_multimap<std::size_t, ValueId> constants;  // by size
+  for (ValueId id = 0; id < program.values.size(); ++id) {
+    if (!program.is_constant(id)) continue;
+    const Tensor& constant = program.values[id].constant;
+    const auto [begin, end] = constants.equal_range(constant.byte_size());
+    for (auto it = begin; it != end && kept[id] == id; ++it) {
+      if (equal_constants(program.values[it->second].constant, constant)) kept[id] = it->second;
+    }
+    if (kept[id] == id) constants.emplace(constant.byte_size(), id);
+  }
+
+  std::unordered_multimap<std::size_t, std::size_t> seen;  // instructions by hash
+  for (std::size_t i = 0; i < program.instructions.size(); ++i) {
+    Instruction& instruction = program.instructions[i];
+    for (ValueId& operand : instruction.operands) operand = kept[operand];
+    const std::size_t key = hash(instruction);
+    const auto [begin, end] = seen.equal_range(key);
+    for (auto it = begin; it != end; ++it) {
+      const Instruction& earlier = program.instructions[it->second];
+      if (earlier.op == instruction.op && earlier.operands == instruction.operands) {
+        for (std::size_t r = 0; r < earlier.results.size(); ++r) {
+          kept[instruction.results[r]] = earlier.results[r];
+        }
+        break;
+      }
+    }
+    if (kept[instruction.results.front()] == instruction.results.front()) seen.emplace(key, i);
+  }
+  for (ValueId& fetch : program.fetches) fetch = kept[fetch];
+}
+
+}  // namespace kerf::program
