@@ -7,8 +7,8 @@ namespace kerf::program {
 
 Program optimize(Program program, ConstantCache& cache) {
   for (const auto& pass :
-       {sink_transposes, simplify, merge_equal, remove_dead_code, fold_affine, fold_padding,
-        remove_dead_code, fuse_epilogues, fuse_chains, remove_dead_code}) {
+       {remove_dead_code, sink_transposes, simplify, merge_equal, remove_dead_code, fold_affine,
+        fold_padding, remove_dead_code, fuse_epilogues, fuse_chains, remove_dead_code}) {
     pass(program, cache);
   }
   return program;
