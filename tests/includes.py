@@ -24,7 +24,7 @@ def main(root: pathlib.Path) -> int:
         folder = None if public else path.relative_to(root / "src").parts[0]
         for number, line in enumerate(path.read_text().splitlines(), 1):
             match = re.match(r'\s*#include\s+"([a-z]+)/', line)
-            if not match or match[1] == "kerf":
+            if not match or match[1] not in ORDER:
                 continue
             target = match[1]
             allowed = (not public and target in ORDER and folder in ORDER

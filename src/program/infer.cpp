@@ -44,12 +44,10 @@ Shape broadcast(const Shape& a, const Shape& b) {
   for (std::size_t i = 0; i < rank; ++i) {
     const std::int64_t x = i + a.rank() < rank ? 1 : a[i + a.rank() - rank];
     const std::int64_t y = i + b.rank() < rank ? 1 : b[i + b.rank() - rank];
-    if (x == y || y == 1) {
+    if (x == y || y == 1 || (y == kUnknown && x != 1)) {
       result.push_back(x);
     } else if (x == 1 || x == kUnknown) {
       result.push_back(y);
-    } else if (y == kUnknown) {
-      result.push_back(x);
     } else {
       fail(fmt::format("the shapes {} and {} do not fit together", a.to_string(), b.to_string()));
     }

@@ -195,6 +195,7 @@ class Sinker {
     ValueId result = original;
     if (!is_identity(moved->permutation)) {
       std::vector<ValueType> types;
+      types.reserve(operands.size());
       for (const ValueId operand : operands) types.push_back(program_.values[operand].type);
       program_.values.push_back({.type = infer(moved->op, types).front(), .constant = {}});
       result = static_cast<ValueId>(program_.values.size() - 1);
