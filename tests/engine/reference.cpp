@@ -1,0 +1,423 @@
+#include "tests/engine/reference.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <numeric>
+
+#include "tests/engine/reference_values.h"
+
+namespace kerf::reference {
+namespace {
+
+using program::Binary;
+using program::Chain;
+using program::Reduce;
+
+double combine(Binary::Kind kind, double a, double b) {
+  switch (kind) {
+    case Binary::Kind::kAdd:
+      return a + b;
+    case Binary::Kind::kSubtract:
+      return a - b;
+    case Binary::Kind::kMultiply:
+      return a * b;
+    case Binary::Kind::kDivide:
+      return a / b;
+    case Binary::Kind::kMaximum:
+      return std::isnan(a) || std::isnan(b) ? a + b : std::max(a, b);
+    case Binary::Kind::kMinimum:
+      return std::isnan(a) || std::isnan(b) ? a + b : std::min(a, b);
+    case Binary::Kind::kPower:
+      return std::pow(a, b);
+    case Binary::Kind::kEqual:
+      return a == b ? 1 : 0;
+    case Binary::Kind::kNotEqual:
+      return a != b ? 1 : 0;
+    case Binary::Kind::kGreater:
+      return a > b ? 1 : 0;
+    case Binary::Kind::kGreaterEqual:
+      return a >= b ? 1 : 0;
+    case Binary::Kind::kLess:
+      return a < b ? 1 : 0;
+    case Binary::Kind::kLessEqual:
+      return a <= b ? 1 : 0;
+    case Binary::Kind::kAnd:
+      return a != 0 && b != 0 ? 1 : 0;
+    case Binary::Kind::kOr:
+      return a != 0 || b != 0 ? 1 : 0;
+  }
+  return 0;
+}
+
+// The numbers of `x` along `axis` through `index`.
+std::vector<double> line(const Values& x, Index index, std::size_t axis) {
+  std::vector<double> numbers;
+  for (index[axis] = 0; index[axis] < x.shape[axis]; ++index[axis]) numbers.push_back(x[index]);
+  return numbers;
+}
+
+double total(const std::vector<double>& numbers) {
+  return std::accumulate(numbers.begin(), numbers.end(), 0.0);
+}
+
+void compute(const Reduce& op, Operands x, Results y) {
+  using Kind = Reduce::Kind;
+  const auto reduced = [&](std::size_t axis) {
+    return std::ranges::any_of(op.axes,
+                               [&](std::int64_t a) { return positive(a, x[0].shape) == axis; });
+  };
+  const double infinity = std::numeric_limits<double>::infinity();
+  const double start = op.kind == Kind::kMax                                ? -infinity
+                       : op.kind == Kind::kMin                              ? infinity
+                       : op.kind == Kind::kProduct || op.kind == Kind::kAll ? 1
+                                                                            : 0;
+  std::ranges::fill(y[0].numbers, start);
+  std::vector<double> counts(y[0].numbers.size());
+  for_each(x[0].shape, [&](const Index& i) {
+    Index to;
+    for (std::size_t axis = 0; axis < i.size(); ++axis) {
+      if (!reduced(axis)) {
+        to.push_back(i[axis]);
+      } else if (op.keep_dims) {
+        to.push_back(0);
+      }
+    }
+    const double value = x[0][i];
+    double& result = y[0][to];
+    ++counts[y[0].offset(to)];
+    switch (op.kind) {
+      case Kind::kSum:
+      case Kind::kMean:
+        result += value;
+        break;
+      case Kind::kMax:
+        result = combine(Binary::Kind::kMaximum, result, value);
+        break;
+      case Kind::kMin:
+        result = combine(Binary::Kind::kMinimum, result, value);
+        break;
+      case Kind::kProduct:
+        result *= value;
+        break;
+      case Kind::kAny:
+        result = combine(Binary::Kind::kOr, result, value);
+        break;
+      case Kind::kAll:
+        result = combine(Binary::Kind::kAnd, result, value);
+        break;
+    }
+  });
+  if (op.kind == Kind::kMean) {
+    for (std::size_t i = 0; i < counts.size(); ++i) y[0].numbers[i] /= counts[i];
+  }
+}
+
+void compute(const program::Unary& op, Operands x, Results y) {
+  for_each(y[0].shape, [&](const Index& i) { y[0][i] = apply(op.activation, x[0][i]); });
+}
+
+void compute(const Binary& op, Operands x, Results y) {
+  for_each(y[0].shape, [&](const Index& i) {
+    y[0][i] = combine(op.kind, x[0].broadcast(i), x[1].broadcast(i));
+  });
+}
+
+void compute(const program::Not&, Operands x, Results y) {
+  for_each(y[0].shape, [&](const Index& i) { y[0][i] = x[0][i] == 0 ? 1 : 0; });
+}
+
+void compute(const program::Select&, Operands x, Results y) {
+  for_each(y[0].shape, [&](const Index& i) {
+    y[0][i] = x[0].broadcast(i) != 0 ? x[1].broadcast(i) : x[2].broadcast(i);
+  });
+}
+
+void compute(const program::Affine&, Operands x, Results y) {
+  for_each(y[0].shape,
+           [&](const Index& i) { y[0][i] = x[0][i] * x[1][{i.back()}] + x[2][{i.back()}]; });
+}
+
+void compute(const Chain& op, Operands x, Results y) {
+  for_each(y[0].shape, [&](const Index& i) {
+    double value = x[0][i];
+    std::size_t next = 1;
+    for (const Chain::Step& step : op.steps) {
+      switch (step.kind) {
+        case Chain::Step::Kind::kUnary:
+          value = apply(step.activation, value);
+          break;
+        case Chain::Step::Kind::kBinary: {
+          const double other = x[next++].broadcast(i);
+          value = step.swapped ? combine(step.binary, other, value)
+                               : combine(step.binary, value, other);
+          break;
+        }
+        case Chain::Step::Kind::kAffine:
+          value = value * x[next].broadcast(i) + x[next + 1].broadcast(i);
+          next += 2;
+          break;
+      }
+    }
+    y[0][i] = value;
+  });
+}
+
+void compute(const program::Softmax& op, Operands x, Results y) {
+  const std::size_t axis = positive(op.axis, x[0].shape);
+  for_each(y[0].shape, [&](const Index& i) {
+    std::vector<double> numbers = line(x[0], i, axis);
+    const double top = *std::ranges::max_element(numbers);
+    for (double& number : numbers) number = std::exp(number - top);
+    const double share = std::exp(x[0][i] - top) / total(numbers);
+    y[0][i] = op.log ? x[0][i] - top - std::log(total(numbers)) : share;
+  });
+}
+
+void compute(const program::Sparsemax&, Operands x, Results y) {
+  for_each(y[0].shape, [&](const Index& i) {
+    std::vector<double> numbers = line(x[0], i, i.size() - 1);
+    std::ranges::sort(numbers, std::greater<>());
+    double partial = 0;
+    double sum = 0;
+    double count = 0;
+    for (std::size_t k = 0; k < numbers.size(); ++k) {
+      partial += numbers[k];
+      if (numbers[k] - (partial - 1) / static_cast<double>(k + 1) <= 0) continue;
+      sum += partial;
+      ++count;
+    }
+    y[0][i] = std::max(x[0][i] - (sum - 1) / count, 0.0);
+  });
+}
+
+void compute(const program::LayerNorm& op, Operands x, Results y) {
+  const std::size_t rank = x[0].shape.rank();
+  const Values* gamma = op.gamma ? &x[1] : nullptr;
+  const Values* beta = op.beta ? &x[op.gamma ? 2 : 1] : nullptr;
+  const Shape inner(x[0].shape.dims().subspan(rank - op.axes));
+  for_each(Shape(x[0].shape.dims().first(rank - op.axes)), [&](const Index& row) {
+    const auto at = [&](const Index& i) {
+      Index index = row;
+      index.insert(index.end(), i.begin(), i.end());
+      return index;
+    };
+    const auto count = static_cast<double>(inner.element_count());
+    double mean = 0;
+    double variance = 0;
+    for_each(inner, [&](const Index& i) { mean += x[0][at(i)] / count; });
+    for_each(inner, [&](const Index& i) { variance += std::pow(x[0][at(i)] - mean, 2) / count; });
+    for_each(inner, [&](const Index& i) {
+      double value = (x[0][at(i)] - (op.center_mean ? mean : 0)) / std::sqrt(variance + op.epsilon);
+      if (gamma != nullptr) value *= (*gamma)[i];
+      if (beta != nullptr) value += (*beta)[i];
+      y[0][at(i)] = value;
+    });
+  });
+}
+
+void compute(const program::L2Normalize& op, Operands x, Results y) {
+  const std::size_t axis = positive(op.axis, x[0].shape);
+  for_each(y[0].shape, [&](const Index& i) {
+    double squares = 0;
+    for (const double number : line(x[0], i, axis)) squares += number * number;
+    y[0][i] = x[0][i] / std::max(std::sqrt(squares), static_cast<double>(op.epsilon));
+  });
+}
+
+void compute(const program::Gather&, Operands x, Results y) {
+  for_each(y[0].shape, [&](const Index& i) {
+    const Index id(i.begin(), i.end() - 1);
+    y[0][i] = x[1][{static_cast<std::int64_t>(x[0][id]), i.back()}];
+  });
+}
+
+void compute(const program::Transpose& op, Operands x, Results y) {
+  for_each(y[0].shape, [&](const Index& i) {
+    Index from(i.size());
+    for (std::size_t axis = 0; axis < i.size(); ++axis) {
+      from[positive(op.permutation[axis], x[0].shape)] = i[axis];
+    }
+    y[0][i] = x[0][from];
+  });
+}
+
+void compute(const program::Reshape&, Operands x, Results y) { y[0].numbers = x[0].numbers; }
+
+void compute(const program::Concat& op, Operands x, Results y) {
+  const std::size_t axis = positive(op.axis, x[0].shape);
+  std::int64_t start = 0;
+  for (const Values& operand : x) {
+    for_each(operand.shape, [&](const Index& i) {
+      Index to = i;
+      to[axis] += start;
+      y[0][to] = operand[i];
+    });
+    start += operand.shape[axis];
+  }
+}
+
+void compute(const program::Slice& op, Operands x, Results y) {
+  const std::size_t axis = positive(op.axis, x[0].shape);
+  const std::int64_t size = x[0].shape[axis];
+  std::int64_t begin = op.begin.value_or(op.step < 0 ? size - 1 : 0);
+  if (begin < 0 && op.begin) begin = std::max<std::int64_t>(begin + size, 0);
+  for_each(y[0].shape, [&](const Index& i) {
+    Index from = i;
+    from[axis] = begin + i[axis] * op.step;
+    y[0][i] = x[0][from];
+  });
+}
+
+void compute(const program::Pad& op, Operands x, Results y) {
+  std::ranges::fill(y[0].numbers, op.value);
+  for_each(x[0].shape, [&](const Index& i) {
+    Index to = i;
+    for (std::size_t axis = 0; axis < i.size(); ++axis) to[axis] += op.before[axis];
+    y[0][to] = x[0][i];
+  });
+}
+
+void compute(const program::Tile& op, Operands x, Results y) {
+  const std::size_t axis = positive(op.axis, x[0].shape);
+  for_each(y[0].shape, [&](const Index& i) {
+    Index from = i;
+    from[axis] %= x[0].shape[axis];
+    y[0][i] = x[0][from];
+  });
+}
+
+void compute(const program::Cast& op, Operands x, Results y) {
+  for_each(y[0].shape,
+           [&](const Index& i) { y[0][i] = is_integer(op.to) ? std::trunc(x[0][i]) : x[0][i]; });
+}
+
+struct Compute {
+  Operands x;
+  Results y;
+  template <typename Op>
+  void operator()(const Op& op) const {
+    compute(op, x, y);
+  }
+};
+
+}  // namespace
+
+double apply(const program::Activation& f, double x) {
+  using program::Function;
+  const auto sigmoid = [](double v) { return 1 / (1 + std::exp(-v)); };
+  const auto softplus = [](double v) {
+    return v > 0 ? v + std::log1p(std::exp(-v)) : std::log1p(std::exp(v));
+  };
+  const double a = f.a;
+  const double b = f.b;
+  const double c = f.c;
+  if (std::isnan(x)) return x;
+  switch (f.function) {
+    case Function::kIdentity:
+      return x;
+    case Function::kRelu:
+      return x > c ? std::min(x, b) : a == 0 ? 0 : a * (x - c);
+    case Function::kElu:
+      return x > 0 ? x : a * std::expm1(x);
+    case Function::kSelu:
+      return 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * std::expm1(x));
+    case Function::kCelu:
+      return std::max(x, 0.0) + a * std::expm1(std::min(x, 0.0) / a);
+    case Function::kGelu:
+      return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
+    case Function::kGeluTanh:
+      return 0.5 * x *
+             (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * std::pow(x, 3))));
+    case Function::kSigmoid:
+      return sigmoid(x);
+    case Function::kHardSigmoid:
+      return std::clamp(a * x + b, 0.0, 1.0);
+    case Function::kSilu:
+      return x * sigmoid(x);
+    case Function::kHardSilu:
+      return x * std::clamp(x / 6 + 0.5, 0.0, 1.0);
+    case Function::kTanh:
+      return std::tanh(x);
+    case Function::kHardTanh:
+      return std::clamp(x, -1.0, 1.0);
+    case Function::kTanhShrink:
+      return x - std::tanh(x);
+    case Function::kSoftplus:
+      return softplus(x);
+    case Function::kSoftsign:
+      return x / (1 + std::fabs(x));
+    case Function::kSoftShrink:
+      return x > a ? x - a : x < -a ? x + a : 0;
+    case Function::kHardShrink:
+      return std::fabs(x) > a ? x : 0;
+    case Function::kThreshold:
+      return x > a ? x : b;
+    case Function::kSquareplus:
+      return (x + std::sqrt(x * x + a)) / 2;
+    case Function::kSparsePlus:
+      return x <= -1 ? 0 : x < 1 ? std::pow(x + 1, 2) / 4 : x;
+    case Function::kSparseSigmoid:
+      return std::clamp((x + 1) / 2, 0.0, 1.0);
+    case Function::kLogSigmoid:
+      return -softplus(-x);
+    case Function::kMish:
+      return x * std::tanh(softplus(x));
+    case Function::kExp:
+      return std::exp(x);
+    case Function::kLog:
+      return std::log(x);
+    case Function::kSqrt:
+      return std::sqrt(x);
+    case Function::kRsqrt:
+      return 1 / std::sqrt(x);
+    case Function::kSquare:
+      return x * x;
+    case Function::kAbs:
+      return std::fabs(x);
+    case Function::kNegative:
+      return -x;
+    case Function::kReciprocal:
+      return 1 / x;
+    case Function::kSign:
+      return x > 0 ? 1 : x < 0 ? -1 : 0;
+    case Function::kErf:
+      return std::erf(x);
+  }
+  return x;
+}
+
+std::vector<Tensor> evaluate(const program::Op& op, std::span<const Tensor> operands) {
+  std::vector<Values> x;
+  std::vector<program::ValueType> types;
+  for (const Tensor& operand : operands) {
+    x.emplace_back(operand);
+    types.push_back({operand.dtype(), operand.shape()});
+  }
+  std::vector<Values> y;
+  for (const program::ValueType& type : program::infer(op, types)) {
+    y.emplace_back(type.dtype, type.shape);
+  }
+  std::visit(Compute{x, y}, op);
+  std::vector<Tensor> results;
+  for (const Values& values : y) results.push_back(values.tensor());
+  return results;
+}
+
+std::vector<Tensor> evaluate(const program::Program& program, std::span<const Tensor> feeds) {
+  std::vector<Tensor> values;
+  for (const program::Value& value : program.values) values.push_back(value.constant);
+  for (std::size_t i = 0; i < feeds.size(); ++i) values[program.feeds[i]] = feeds[i];
+  for (const program::Instruction& instruction : program.instructions) {
+    std::vector<Tensor> operands;
+    for (const program::ValueId id : instruction.operands) operands.push_back(values[id]);
+    const std::vector<Tensor> results = evaluate(instruction.op, operands);
+    for (std::size_t i = 0; i < results.size(); ++i) values[instruction.results[i]] = results[i];
+  }
+  std::vector<Tensor> fetches;
+  for (const program::ValueId id : program.fetches) fetches.push_back(values[id]);
+  return fetches;
+}
+
+}  // namespace kerf::reference
