@@ -51,6 +51,9 @@ FileBuffer::FileBuffer(std::size_t size) : size_(size) {
 FileBuffer::~FileBuffer() { munmap(mapping_, mapped_); }
 
 void FileBuffer::keep_only(std::vector<std::span<const std::byte>> parts) noexcept {
+  // Tensors that could not be used in place stand elsewhere.
+  std::erase_if(
+      parts, [&](const auto& part) { return part.data() < data_ || part.data() >= data_ + size_; });
   std::ranges::sort(parts, {}, [](const auto& part) { return part.data(); });
   const auto start = reinterpret_cast<std::uintptr_t>(data_);
   std::uintptr_t free_from = start;

@@ -112,6 +112,7 @@ class Reader {
                                                 .config = spec.config,
                                                 .keras_major = version_.major,
                                                 .keras_minor = version_.minor,
+                                                .identity = spec.identity,
                                                 .weights = {}});
     }
     return it->second;

@@ -115,7 +115,9 @@ Hdf5File::Hdf5File(std::shared_ptr<FileBuffer> buffer, std::string where)
   H5Pset_fapl_core(access, 1 << 20, 0);
   H5Pset_file_image_callbacks(access, &callbacks);
   H5Pset_file_image(access, buffer_->data(), buffer_->bytes().size());
-  if (!buffer_->bytes().empty()) file_ = H5Fopen("model", H5F_ACC_RDONLY, access);
+  // The library takes files in memory of one name for one file.
+  const std::string name = fmt::format("image at {}", fmt::ptr(buffer_->data()));
+  if (!buffer_->bytes().empty()) file_ = H5Fopen(name.c_str(), H5F_ACC_RDONLY, access);
   if (file_ < 0) damaged(where_, "this is not a readable HDF5 file; it may be truncated");
 }
 

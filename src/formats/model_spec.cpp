@@ -89,6 +89,9 @@ CallSpec read_call(const json::value& node, const LayerSpec& layer, const std::s
   if (const json::object* object = node.if_object()) {
     const json::value* args = object->if_contains("args");
     const json::value* kwargs = object->if_contains("kwargs");
+    if ((args != nullptr && !args->is_array()) || (kwargs != nullptr && !kwargs->is_object())) {
+      invalid(where, "the arguments of an inbound node are not a list and an object");
+    }
     call.arguments["args"] = args != nullptr ? rewrite(*args, call, where) : json::array{};
     call.arguments["kwargs"] = kwargs != nullptr ? rewrite(*kwargs, call, where) : json::object{};
     return call;
@@ -196,6 +199,9 @@ LayerSpec read_layer(const json::object& object, const std::string& where, int d
   if (layer.name.empty()) invalid(where, fmt::format("a {} layer has no name", layer.class_name));
   const std::string module = text_of(object, "module");
   layer.operation = is_operation(object, layer.config, layer.class_name, module);
+  for (const char* key : {"module", "registered_name", "build_config"}) {
+    if (const json::value* value = object.if_contains(key)) layer.identity[key] = *value;
+  }
   layer.custom = is_custom(object, layer.class_name);
   if (const json::value* id = object.if_contains("shared_object_id"); id != nullptr) {
     layer.shared_id = json::serialize(*id);

@@ -32,6 +32,7 @@ struct LayerSpec {
   bool trainable = true;
   std::string shared_id;  // equal for one layer object that stands in several models, else empty
   boost::json::object config;
+  boost::json::object identity;  // graph::Layer::identity
   std::vector<CallSpec> calls;
   std::unique_ptr<ModelSpec> model;  // a nested model
 };

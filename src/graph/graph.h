@@ -35,6 +35,9 @@ struct Layer {
   boost::json::object config;  // normalised to the Keras 3 dialect
   int keras_major = 3;         // of the file: some functions changed their meaning
   int keras_minor = 0;
+  // What Keras 3 says of the class besides (module, registered_name, build_config), where the file
+  // says it: for writing the layer again.
+  boost::json::object identity;
   std::vector<Weight> weights;  // in storage order
 
   // The last component of `path`.

@@ -1,0 +1,369 @@
+#include "formats/keras_writer.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/json/array.hpp>
+#include <ctime>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "formats/hdf5_writer.h"
+#include "formats/keras3_dialect.h"
+#include "formats/snake_case.h"
+#include "formats/zip_writer.h"
+#include "kerf/error.h"
+
+namespace kerf::formats {
+namespace {
+
+namespace json = boost::json;
+using graph::Call;
+using graph::CallId;
+using graph::kNone;
+using graph::Layer;
+using graph::LayerId;
+using graph::TensorId;
+
+// Layers whose call takes one mask under this keyword.
+constexpr std::array kTakeMask{"LSTM",
+                               "GRU",
+                               "SimpleRNN",
+                               "RNN",
+                               "Softmax",
+                               "GlobalAveragePooling1D",
+                               "Bidirectional",
+                               "TimeDistributed",
+                               "BatchNormalization"};
+
+// One layer of the written model.
+struct Entry {
+  std::string name;
+  std::string class_name;
+  bool operation = false;
+  json::object config;
+  json::object identity;
+  json::array nodes;
+  const Layer* source = nullptr;  // whose weights it has
+};
+
+// Where a tensor of the graph is found in the written model.
+struct Place {
+  std::size_t entry = 0;
+  std::size_t node = 0;
+  std::uint32_t index = 0;
+};
+
+class Writer {
+ public:
+  explicit Writer(const graph::Cut& cut) : cut_(cut), graph_(*cut.graph) {}
+
+  void write(const std::filesystem::path& file) {
+    name_layers();
+    for (const TensorId feed : cut_.feeds) add_input(feed);
+    for (const CallId id : cut_.calls) add_call(graph_.call(id));
+    const std::string config = python_json(model());
+    const std::string metadata = python_json(metadata_of_file());
+    const std::vector<std::byte> weights = weights_file();
+    write_zip(file, {{"metadata.json", std::as_bytes(std::span(metadata))},
+                     {"config.json", std::as_bytes(std::span(config))},
+                     {"model.weights.h5", weights}});
+  }
+
+ private:
+  std::string unique(std::string name) {
+    std::ranges::replace(name, '/', '_');
+    std::ranges::replace(name, ':', '_');
+    if (name.empty()) name = "tensor";
+    std::string result = name;
+    for (int n = 1; !taken_.insert(result).second; ++n) result = fmt::format("{}_{}", name, n);
+    return result;
+  }
+
+  // Layers keep their names where they can; only those of nested models must change.
+  void name_layers() {
+    std::vector<LayerId> used;
+    for (const CallId id : cut_.calls) {
+      const LayerId layer = graph_.call(id).layer;
+      if (std::ranges::find(used, layer) == used.end()) used.push_back(layer);
+    }
+    std::ranges::stable_partition(
+        used, [&](LayerId id) { return graph_.layer(id).path.find('/') == std::string::npos; });
+    for (const LayerId id : used) names_[id] = unique(graph_.layer(id).path);
+  }
+
+  void add_input(TensorId feed) {
+    const graph::GraphTensor& tensor = graph_.tensor(feed);
+    const std::string name = unique(graph::address_of(graph_, feed));
+    places_.emplace(feed, Place{.entry = entries_.size()});
+    entries_.push_back({.name = name,
+                        .class_name = "InputLayer",
+                        .config = {{"batch_shape", shape_json(tensor.shape)},
+                                   {"dtype", dtype_name(tensor.dtype)},
+                                   {"sparse", false},
+                                   {"ragged", false},
+                                   {"name", name},
+                                   {"optional", false}},
+                        .identity = {},
+                        .nodes = {}});
+  }
+
+  static json::array shape_json(const Shape& shape) {
+    json::array dims;
+    for (const std::int64_t dim : shape) {
+      dims.push_back(dim == Shape::kUnknown ? json::value(nullptr) : json::value(dim));
+    }
+    return dims;
+  }
+
+  json::object tensor_json(TensorId id) const {
+    const graph::GraphTensor& tensor = graph_.tensor(id);
+    const Place& place = places_.at(id);
+    return {{"class_name", "__keras_tensor__"},
+            {"config", json::object{{"shape", shape_json(tensor.shape)},
+                                    {"dtype", dtype_name(tensor.dtype)},
+                                    {"keras_history", reference(place)}}}};
+  }
+
+  json::array reference(const Place& place) const {
+    return {entries_[place.entry].name, place.node, place.index};
+  }
+
+  json::value with_tensors(const json::value& value, const Call& call) const {
+    if (const json::object* object = value.if_object()) {
+      const json::value* tensor = object->if_contains("tensor");
+      if (tensor != nullptr && object->size() == 1) {
+        return tensor_json(call.inputs.at(tensor->to_number<std::size_t>()));
+      }
+      json::object result;
+      for (const auto& entry : *object) result[entry.key()] = with_tensors(entry.value(), call);
+      return result;
+    }
+    if (const json::array* array = value.if_array()) {
+      json::array result;
+      for (const json::value& entry : *array) result.push_back(with_tensors(entry, call));
+      return result;
+    }
+    return value;
+  }
+
+  std::size_t entry_of(LayerId id) {
+    const auto known = layer_entries_.find(id);
+    if (known != layer_entries_.end()) return known->second;
+    const Layer& layer = graph_.layer(id);
+    Entry entry{.name = names_.at(id),
+                .class_name = layer.class_name,
+                .operation = layer.operation,
+                .config = keras3_config(layer),
+                .identity = layer.identity,
+                .nodes = {},
+                .source = &layer};
+    if (!layer.operation || entry.config.contains("name")) entry.config["name"] = entry.name;
+    layer_entries_.emplace(id, entries_.size());
+    entries_.push_back(std::move(entry));
+    return entries_.size() - 1;
+  }
+
+  void add_call(const Call& call) {
+    json::object arguments = with_tensors(call.arguments, call).get_object();
+    give_masks(call, arguments);
+    const std::size_t entry = entry_of(call.layer);
+    for (std::uint32_t i = 0; i < call.outputs.size(); ++i) {
+      places_.try_emplace(call.outputs[i], Place{entry, entries_[entry].nodes.size(), i});
+    }
+    entries_[entry].nodes.push_back(std::move(arguments));
+  }
+
+  // The mask that travels beside a tensor in the written model: none beside what is fed.
+  TensorId travelling(TensorId id) {
+    const graph::GraphTensor& tensor = graph_.tensor(id);
+    if (tensor.producer == kNone || std::ranges::find(cut_.feeds, id) != cut_.feeds.end()) {
+      return kNone;
+    }
+    const Call& call = graph_.call(tensor.producer);
+    const TensorId mask = call.masks[tensor.index];
+    if (mask == kNone || graph_.tensor(mask).producer == tensor.producer) return mask;
+    const bool passes =
+        std::ranges::any_of(call.inputs, [&](TensorId input) { return travelling(input) == mask; });
+    return passes ? mask : kNone;
+  }
+
+  // What a layer reads beside its inputs, but does not travel there any more, it gets by keyword.
+  void give_masks(const Call& call, json::object& arguments) {
+    for (std::size_t i = 0; i < call.implicit_masks.size(); ++i) {
+      const TensorId mask = call.implicit_masks[i];
+      if (mask == kNone || travelling(call.inputs[i]) == mask) continue;
+      const Layer& layer = graph_.layer_of(call);
+      if (std::ranges::find(kTakeMask, layer.class_name) == kTakeMask.end() || i != 0) {
+        throw Error(ErrorCode::kUnsupported,
+                    fmt::format("a Keras file cannot give the mask '{}' to this layer; cut "
+                                "before the layer that makes the mask, or behind this one",
+                                graph::address_of(graph_, mask)),
+                    fmt::format("layer '{}' ({})", layer.path, layer.class_name));
+      }
+      make_mask(mask);
+      arguments["kwargs"].as_object()["mask"] = tensor_json(mask);
+    }
+  }
+
+  // A mask as a tensor of its own, computed by the operations that Keras itself uses for it.
+  void make_mask(TensorId mask) {
+    if (places_.contains(mask)) return;
+    const Call& call = graph_.call(graph_.tensor(mask).producer);
+    const Layer& layer = graph_.layer_of(call);
+    const bool embedding = layer.class_name == "Embedding";
+    if (!embedding && layer.class_name != "Masking") {
+      throw Error(ErrorCode::kUnsupported,
+                  fmt::format("a Keras file cannot hold the mask '{}' as a tensor",
+                              graph::address_of(graph_, mask)),
+                  fmt::format("layer '{}' ({})", layer.path, layer.class_name));
+    }
+    const json::value* masked = layer.config.if_contains("mask_value");
+    const json::value value = embedding || masked == nullptr ? json::value(0) : *masked;
+    const TensorId input = call.inputs.front();
+    add_operation("NotEqual", "not_equal", {}, {tensor_json(input), value});
+    const Place differs{.entry = entries_.size() - 1};
+    if (embedding) {
+      places_.emplace(mask, differs);
+      return;
+    }
+    json::object tensor = tensor_json(input);
+    json::object& config = tensor["config"].as_object();
+    config["dtype"] = "bool";
+    config["keras_history"] = reference(differs);
+    add_operation("Any", "any", {{"axis", -1}, {"keepdims", false}}, {std::move(tensor)});
+    places_.emplace(mask, Place{.entry = entries_.size() - 1});
+  }
+
+  void add_operation(const char* class_name, const char* name, json::object config,
+                     json::array args) {
+    const std::string own = unique(name);
+    config["name"] = own;
+    entries_.push_back(
+        {.name = own,
+         .class_name = class_name,
+         .operation = true,
+         .config = std::move(config),
+         .identity = {},
+         .nodes = {json::object{{"args", std::move(args)}, {"kwargs", json::object{}}}}});
+  }
+
+  json::object entry_json(const Entry& entry) const {
+    json::object result;
+    const auto identity = [&](const char* key, json::value otherwise) {
+      const json::value* known = entry.identity.if_contains(key);
+      result[key] = known != nullptr ? *known : std::move(otherwise);
+    };
+    identity("module", entry.operation ? "keras.src.ops.numpy" : "keras.layers");
+    result["class_name"] = entry.class_name;
+    result["config"] = entry.config;
+    identity("registered_name",
+             entry.operation ? json::value(entry.class_name) : json::value(nullptr));
+    if (entry.identity.contains("build_config")) identity("build_config", nullptr);
+    result["name"] = entry.name;
+    result["inbound_nodes"] = entry.nodes;
+    return result;
+  }
+
+  json::object model() {
+    json::array outputs;
+    for (const TensorId fetch : cut_.fetches) {
+      if (!places_.contains(fetch)) make_mask(fetch);
+      outputs.push_back(reference(places_.at(fetch)));
+    }
+    json::array inputs;
+    for (const TensorId feed : cut_.feeds) inputs.push_back(reference(places_.at(feed)));
+    json::array layers;
+    for (const Entry& entry : entries_) layers.push_back(entry_json(entry));
+    std::string name = graph_.name().empty() ? "functional" : graph_.name();
+    std::ranges::replace(name, '/', '_');
+    // A single tensor stands alone, several in a list.
+    const auto structure = [](json::array& refs) {
+      return refs.size() == 1 ? json::value(refs.front()) : json::value(refs);
+    };
+    return {{"module", "keras.src.models.functional"},
+            {"class_name", "Functional"},
+            {"config", json::object{{"name", name},
+                                    {"trainable", true},
+                                    {"layers", std::move(layers)},
+                                    {"input_layers", structure(inputs)},
+                                    {"output_layers", structure(outputs)}}},
+            {"registered_name", "Functional"},
+            {"build_config", json::object{{"input_shape", nullptr}}},
+            {"compile_config", json::object{}}};
+  }
+
+  // The version whose rules the model was saved by: some functions have changed since.
+  json::object metadata_of_file() const {
+    int minor = 0;
+    for (const Layer& layer : graph_.layers()) {
+      if (layer.keras_major >= 3) minor = layer.keras_minor;
+    }
+    const std::time_t now = std::time(nullptr);
+    return {{"keras_version", fmt::format("3.{}.0", minor)},
+            {"date_saved", fmt::format("{:%Y-%m-%d@%H:%M:%S}", fmt::gmtime(now))}};
+  }
+
+  // The name of the layer that a layer has for its activation, empty if it has a function.
+  static std::string activation_layer(const json::object& config) {
+    const json::value* activation = config.if_contains("activation");
+    const json::object* object = activation != nullptr ? activation->if_object() : nullptr;
+    const json::value* inner = object != nullptr ? object->if_contains("config") : nullptr;
+    const json::object* settings = inner != nullptr ? inner->if_object() : nullptr;
+    if (settings == nullptr) return {};
+    const json::value* name = settings->if_contains("name");
+    return name != nullptr && name->is_string() ? std::string(name->get_string()) : "activation";
+  }
+
+  std::vector<std::byte> weights_file() const {
+    Hdf5Writer file;
+    std::map<std::string, int> counters;
+    for (const Entry& entry : entries_) {
+      if (entry.operation) continue;
+      const std::string folder = entry.class_name == "GroupQueryAttention"
+                                     ? "grouped_query_attention"
+                                     : snake_case(entry.class_name);
+      const int number = counters[folder]++;
+      const std::string path = number == 0 ? fmt::format("/layers/{}", folder)
+                                           : fmt::format("/layers/{}_{}", folder, number);
+      file.group(path + "/vars", entry.name);
+      if (entry.source == nullptr) continue;
+      const std::string activation = activation_layer(entry.config);
+      if (!activation.empty()) file.group(path + "/activation/vars", activation);
+      std::map<std::string, int> positions;
+      for (const graph::Weight& weight : entry.source->weights) {
+        const auto slash = weight.name.rfind('/');
+        std::string part = slash == std::string::npos ? "" : weight.name.substr(0, slash);
+        const std::string group =
+            part.empty() ? path + "/vars" : fmt::format("{}/{}/vars", path, part);
+        const int position = positions[part]++;
+        if (position == 0 && !part.empty() && part != "activation") {
+          file.group(group, part == "cell" ? folder + "_cell" : part);
+        }
+        file.dataset(fmt::format("{}/{}", group, position), weight.value);
+      }
+    }
+    file.group("/vars", graph_.name().empty() ? "functional" : graph_.name());
+    return file.finish();
+  }
+
+  const graph::Cut& cut_;
+  const graph::Graph& graph_;
+  std::set<std::string> taken_;
+  std::map<LayerId, std::string> names_;
+  std::map<LayerId, std::size_t> layer_entries_;
+  std::vector<Entry> entries_;
+  std::map<TensorId, Place> places_;
+  std::map<TensorId, TensorId> travelling_;
+};
+
+}  // namespace
+
+void write_keras(const graph::Cut& cut, const std::filesystem::path& file) {
+  Writer(cut).write(file);
+}
+
+}  // namespace kerf::formats
