@@ -1,0 +1,118 @@
+#include "serving/served_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "kerf/error.h"
+
+namespace kerf::serving {
+namespace {
+
+void append_number(std::uint64_t value, std::string& key) {
+  key.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+// Lengths stand before names, so that no two calls have one key.
+void append_name(std::string_view name, std::string& key) {
+  append_number(name.size(), key);
+  key.append(name);
+}
+
+std::string cut_key(const CallSpec& spec) {
+  std::string key;
+  append_number(spec.feeds.size(), key);
+  for (const std::string_view name : spec.feeds) append_name(name, key);
+  for (const std::string_view name : spec.fetches) append_name(name, key);
+  return key;
+}
+
+bool feeds_exactly_the_inputs(const CallSpec& spec, const Model& model) {
+  const std::vector<TensorInfo>& inputs = model.inputs();
+  return spec.feeds.size() == inputs.size() &&
+         std::ranges::all_of(inputs, [&](const TensorInfo& input) {
+           return std::ranges::find(spec.feeds, input.name) != spec.feeds.end();
+         });
+}
+
+}  // namespace
+
+void write_plan_key(const CallSpec& spec, std::string& key) {
+  key.clear();
+  append_number(spec.feeds.size(), key);
+  for (std::size_t i = 0; i < spec.feeds.size(); ++i) {
+    append_name(spec.feeds[i], key);
+    append_number(spec.shapes[i].rank(), key);
+    key.append(reinterpret_cast<const char*>(spec.shapes[i].begin()),
+               spec.shapes[i].rank() * sizeof(std::int64_t));
+  }
+  for (const std::string_view name : spec.fetches) append_name(name, key);
+}
+
+ServedModel::ServedModel(std::string name, std::string version, Model model, const Limits& limits)
+    : name_(std::move(name)),
+      version_(std::move(version)),
+      model_(std::move(model)),
+      limits_(limits),
+      cuts_(limits.cuts_per_model),
+      plans_(limits.plans_per_model) {}
+
+std::optional<Plan> ServedModel::find_plan(std::string_view key) const {
+  const std::lock_guard lock(mutex_);
+  return plans_.find(key);
+}
+
+Cut ServedModel::find_or_make_cut(const CallSpec& spec) const {
+  const std::string key = cut_key(spec);
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::optional<Cut> cut = cuts_.find(key)) return *std::move(cut);
+  }
+  const std::vector<std::string> feeds(spec.feeds.begin(), spec.feeds.end());
+  const std::vector<std::string> fetches(spec.fetches.begin(), spec.fetches.end());
+  Cut cut = model_.cut(feeds, fetches, {.strict = !feeds_exactly_the_inputs(spec, model_)});
+  const std::lock_guard lock(mutex_);
+  cuts_.insert(key, cut);
+  return cut;
+}
+
+void ServedModel::check_sizes(const Plan& plan) const {
+  std::size_t bytes = 0;
+  for (const std::vector<TensorInfo>* tensors : {&plan.feeds(), &plan.fetches()}) {
+    for (const TensorInfo& tensor : *tensors) {
+      const auto count = static_cast<std::size_t>(tensor.shape.element_count());
+      if (count > limits_.tensor_elements) {
+        throw Error(ErrorCode::kResourceExhausted,
+                    fmt::format("shape {} has {} elements, more than this server's limit of {}",
+                                tensor.shape.to_string(), count, limits_.tensor_elements),
+                    tensor.name);
+      }
+      if (tensors == &plan.fetches()) bytes += count * dtype_size(tensor.dtype);
+    }
+  }
+  if (bytes > limits_.reply_bytes) {
+    throw Error(ErrorCode::kResourceExhausted,
+                fmt::format("the tensors asked for take {} bytes, more than this server's limit "
+                            "of {}: ask for fewer, or send smaller batches",
+                            bytes, limits_.reply_bytes));
+  }
+}
+
+Plan ServedModel::make_plan(const CallSpec& spec) const {
+  if (spec.feeds.empty()) {
+    throw Error(ErrorCode::kInvalidArgument, "no tensor is fed");
+  }
+  std::string key;
+  write_plan_key(spec, key);
+  const std::lock_guard making(making_);
+  if (std::optional<Plan> plan = find_plan(key)) return *std::move(plan);
+  Plan plan = find_or_make_cut(spec).plan(spec.shapes);
+  check_sizes(plan);
+  const std::lock_guard lock(mutex_);
+  plans_.insert(key, plan);
+  return plan;
+}
+
+}  // namespace kerf::serving

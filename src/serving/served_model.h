@@ -1,0 +1,61 @@
+#pragma once
+
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kerf/model.h"
+#include "serving/limits.h"
+#include "serving/lru_cache.h"
+
+namespace kerf::serving {
+
+// Which tensors a call feeds, in which shapes, and which it fetches, all by address. Refers to
+// memory of the caller. Empty `fetches`: the model's outputs.
+struct CallSpec {
+  std::span<const std::string_view> feeds;
+  std::span<const Shape> shapes;  // parallel to feeds
+  std::span<const std::string_view> fetches;
+};
+
+// Writes into `key` the text under which a call's plan is kept. Reusing `key` avoids allocation.
+void write_plan_key(const CallSpec& spec, std::string& key);
+
+// One version of a model, ready to be called from any number of threads. The model is immutable;
+// what changes is the caches of cuts and plans, bounded and locked within.
+class ServedModel {
+ public:
+  ServedModel(std::string name, std::string version, Model model, const Limits& limits);
+
+  const std::string& name() const noexcept { return name_; }
+  const std::string& version() const noexcept { return version_; }
+  const Model& model() const noexcept { return model_; }
+
+  // The plan made before for a call of this key, or nothing. Never blocks for long.
+  std::optional<Plan> find_plan(std::string_view key) const;
+
+  // The plan for a call, made now if need be: cutting and compiling may take long, and calls for
+  // this model's new plans wait for each other, so that a plan wanted by many is made once.
+  // Throws Error: kNotFound or kInvalidArgument for addresses, cuts and shapes that cannot be,
+  // kResourceExhausted for tensors beyond the limits. A feed that no fetch needs is refused, unless
+  // exactly the model's inputs are fed, as clients do that know nothing of cuts.
+  Plan make_plan(const CallSpec& spec) const;
+
+ private:
+  Cut find_or_make_cut(const CallSpec& spec) const;
+  void check_sizes(const Plan& plan) const;
+
+  std::string name_;
+  std::string version_;
+  Model model_;
+  Limits limits_;
+  mutable std::mutex making_;  // held while a cut or plan is made
+  mutable std::mutex mutex_;   // guards the caches, for moments
+  mutable LruCache<Cut> cuts_;
+  mutable LruCache<Plan> plans_;
+};
+
+}  // namespace kerf::serving
