@@ -1,0 +1,391 @@
+#include "protocol/exchange.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <new>
+
+#include "kerf/error.h"
+#include "protocol/json_text.h"
+#include "protocol/metadata.h"
+#include "protocol/tensor_data.h"
+#include "serving/workers.h"
+
+namespace kerf::protocol {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+
+std::size_t aligned(std::size_t bytes) noexcept {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+std::size_t byte_size(const TensorInfo& tensor) {
+  return static_cast<std::size_t>(tensor.shape.element_count()) * dtype_size(tensor.dtype);
+}
+
+std::string where_input(std::string_view name) { return fmt::format("input {}", name); }
+
+// The JSON part of a body, by the Inference-Header-Content-Length header.
+std::size_t json_size(const Request& request) {
+  if (!request.json_length) return request.body.size();
+  const std::string_view text = *request.json_length;
+  std::size_t size = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("'{}' is not a size in bytes", text),
+                "Inference-Header-Content-Length");
+  }
+  if (size > request.body.size()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("it is {}, but the body has {} bytes", size, request.body.size()),
+                "Inference-Header-Content-Length");
+  }
+  return size;
+}
+
+// What can be told from the declaration alone; so nothing is compiled or allocated for a lie.
+void check_size(const RequestInput& input, const serving::Limits& limits) {
+  const auto count = static_cast<std::size_t>(input.shape.element_count());
+  if (count > limits.tensor_elements) {
+    throw Error(ErrorCode::kResourceExhausted,
+                fmt::format("shape {} has {} elements, more than this server's limit of {}",
+                            input.shape.to_string(), count, limits.tensor_elements));
+  }
+  if (!input.json.empty()) {
+    // "[1,2]": an element takes two characters at least.
+    if (count > input.json.size() / 2) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("the data is too short for the {} elements of shape {}", count,
+                              input.shape.to_string()));
+    }
+  } else if (input.binary.size() != count * dtype_size(input.datatype) &&
+             input.datatype != DType::kString) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("shape {} of {} needs {} bytes, but {} are given",
+                            input.shape.to_string(), dtype_protocol_name(input.datatype),
+                            count * dtype_size(input.datatype), input.binary.size()));
+  }
+}
+
+}  // namespace
+
+void Exchange::Free::operator()(std::byte* memory) const noexcept { std::free(memory); }
+
+template <typename Body>
+bool Exchange::guarded(Body&& body) noexcept {
+  try {
+    try {
+      return body();
+    } catch (const Error& error) {
+      write_error(reply_, http_status(error.code()), error.what());
+    } catch (const std::bad_alloc&) {
+      write_error(reply_, 503, "the server is out of memory; try again later");
+    } catch (const std::exception& error) {
+      write_error(reply_, 500, error.what());
+    }
+  } catch (...) {
+    // No memory even for the message: a bare status.
+    reply_.clear();
+    reply_.status = 503;
+  }
+  return true;
+}
+
+bool Exchange::begin(const Request& request) noexcept {
+  request_ = request;
+  reply_.clear();
+  return guarded([this] { return start(); });
+}
+
+void Exchange::work() noexcept {
+  guarded([this] {
+    switch (step_) {
+      case Step::kGraph:
+        reply_.body.append(model_->model().to_json());
+        break;
+      case Step::kRead:
+        read();
+        [[fallthrough]];
+      case Step::kPlan:
+        if (!find_plan()) make_plan();
+        [[fallthrough]];
+      case Step::kRun:
+        run();
+    }
+    compress_reply();
+    return true;
+  });
+}
+
+bool Exchange::start() {
+  route_.read(request_.target);
+  if (route_.endpoint == Endpoint::kUnknown) {
+    write_error(reply_, 404, fmt::format("there is nothing at {}", request_.target));
+    return true;
+  }
+  const std::string_view allowed = allowed_methods(route_.endpoint);
+  const bool reads = request_.method == "GET" || request_.method == "HEAD";
+  if (allowed == "POST" ? request_.method != "POST" : !reads) {
+    write_error(reply_, 405,
+                fmt::format("{} is not possible here, but {}", request_.method, allowed));
+    reply_.allow = allowed;
+    return true;
+  }
+  const serving::Repository& repository = *service_.repository;
+  if (!route_.model.empty()) {
+    model_ = repository.find(route_.model, route_.version);
+    if (model_ == nullptr) {
+      const auto known = repository.models().find(route_.model);
+      write_error(
+          reply_, 404,
+          known == repository.models().end()
+              ? fmt::format("there is no model '{}'; GET /v2/models lists them", route_.model)
+              : fmt::format("model '{}' has no version '{}'; the highest is {}", route_.model,
+                            route_.version, known->second.back()->version()));
+      return true;
+    }
+  }
+  const bool ready = service_.ready.load(std::memory_order_relaxed);
+  switch (route_.endpoint) {
+    case Endpoint::kUnknown:
+      break;
+    case Endpoint::kLive:
+      reply_.body.append("{\"live\":true}");
+      break;
+    case Endpoint::kReady:
+      if (!ready) reply_.status = 503;
+      reply_.body.append(ready ? "{\"ready\":true}"
+                               : "{\"ready\":false,\"error\":\"the server is shutting down\"}");
+      break;
+    case Endpoint::kServerMetadata:
+      write_server_metadata(reply_.body);
+      break;
+    case Endpoint::kModels:
+      write_model_list(reply_.body, repository);
+      break;
+    case Endpoint::kRepositoryIndex:
+      write_repository_index(reply_.body, repository);
+      break;
+    case Endpoint::kModelReady:
+      if (!ready) reply_.status = 503;
+      reply_.body.append("{\"name\":");
+      append_string(reply_.body, model_->name());
+      reply_.body.append(ready ? ",\"ready\":true}"
+                               : ",\"ready\":false,\"error\":\"the server is shutting down\"}");
+      break;
+    case Endpoint::kModelMetadata:
+      write_model_metadata(reply_.body, *model_, repository);
+      break;
+    case Endpoint::kModelGraph:
+      step_ = Step::kGraph;
+      return false;
+    case Endpoint::kInfer:
+      return start_infer();
+  }
+  compress_reply();
+  return true;
+}
+
+bool Exchange::start_infer() {
+  // Reading more than this takes longer than a hop to a worker.
+  constexpr std::size_t kInlineBytes = std::size_t{32} << 10;
+  const std::optional<Coding> coding = content_coding(request_.content_encoding);
+  if (!coding) {
+    write_error(
+        reply_, 415,
+        fmt::format("Content-Encoding '{}' is not supported: send gzip, deflate or identity",
+                    request_.content_encoding));
+    return true;
+  }
+  coding_ = *coding;
+  step_ = Step::kRead;
+  if (coding_ != Coding::kIdentity || request_.body.size() > kInlineBytes) return false;
+  read();
+  step_ = Step::kPlan;
+  if (!find_plan()) return false;
+  step_ = Step::kRun;
+  if (serving::lane_of(plan_) != serving::Lane::kCaller) return false;
+  run();
+  compress_reply();
+  return true;
+}
+
+void Exchange::read() {
+  if (coding_ != Coding::kIdentity) {
+    decompressed_.clear();
+    decompress(coding_, request_.body, service_.limits.request_bytes, decompressed_);
+    decompressed_.reserve(kBodyPadding);
+    request_.body = {decompressed_.data(), decompressed_.size()};
+  }
+  const std::size_t json = json_size(request_);
+  if (json == 0 && request_.json_length) {
+    read_raw_request(request_.body, model_->model().inputs(), infer_);
+  } else {
+    read_infer_request(request_.body, json, infer_);
+  }
+
+  feeds_.clear();
+  shapes_.clear();
+  fetches_.clear();
+  constexpr std::size_t kMostTensors = 1000;
+  if (infer_.inputs.size() > kMostTensors || infer_.outputs.size() > kMostTensors) {
+    throw Error(ErrorCode::kResourceExhausted,
+                fmt::format("a request names at most {} inputs and outputs", kMostTensors));
+  }
+  for (const RequestInput& input : infer_.inputs) {
+    if (std::ranges::find(feeds_, input.name) != feeds_.end()) {
+      throw Error(ErrorCode::kInvalidArgument, "it is given twice", where_input(input.name));
+    }
+    try {
+      check_size(input, service_.limits);
+    } catch (const Error& error) {
+      throw error.within(where_input(input.name));
+    }
+    feeds_.push_back(input.name);
+    shapes_.push_back(input.shape);
+  }
+  for (const RequestOutput& output : infer_.outputs) fetches_.push_back(output.name);
+  serving::write_plan_key({.feeds = feeds_, .shapes = shapes_, .fetches = fetches_}, key_);
+}
+
+bool Exchange::find_plan() {
+  std::optional<Plan> plan = model_->find_plan(key_);
+  if (plan) plan_ = *std::move(plan);
+  return plan.has_value();
+}
+
+void Exchange::make_plan() {
+  plan_ = model_->make_plan({.feeds = feeds_, .shapes = shapes_, .fetches = fetches_});
+}
+
+std::byte* Exchange::tensor_memory(std::size_t bytes) {
+  constexpr std::size_t kKept = std::size_t{1} << 20;
+  if (bytes > memory_size_ || (memory_size_ > kKept && bytes <= kKept)) {
+    memory_.reset();
+    memory_size_ = 0;
+    const std::size_t size = aligned(std::max<std::size_t>(bytes, 4096));
+    memory_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, size)));
+    if (!memory_) throw std::bad_alloc();
+    memory_size_ = size;
+  }
+  return memory_.get();
+}
+
+bool Exchange::is_binary(std::size_t output) const {
+  if (infer_.outputs.empty()) return infer_.binary_output;
+  return infer_.outputs[output].binary.value_or(infer_.binary_output);
+}
+
+void Exchange::run() {
+  const std::vector<TensorInfo>& feeds = plan_.feeds();
+  const std::vector<TensorInfo>& fetches = plan_.fetches();
+  for (std::size_t i = 0; i < fetches.size(); ++i) {
+    const DType dtype = fetches[i].dtype;
+    if (!is_binary(i) && (dtype == DType::kFloat16 || dtype == DType::kBFloat16)) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("{} cannot be returned as JSON: ask for it with the parameter "
+                              "binary_data, or binary_data_output",
+                              dtype_protocol_name(dtype)),
+                  fmt::format("output {}", fetches[i].name));
+    }
+  }
+  std::size_t bytes = 0;
+  for (const TensorInfo& feed : feeds) bytes += aligned(byte_size(feed));
+  for (const TensorInfo& fetch : fetches) bytes += aligned(byte_size(fetch));
+  std::byte* memory = tensor_memory(bytes);
+
+  feed_pointers_.clear();
+  for (std::size_t i = 0; i < feeds.size(); ++i) {
+    const RequestInput& input = infer_.inputs[i];
+    const TensorInfo& feed = feeds[i];
+    try {
+      check_datatype(input.datatype, feed.dtype);
+      if (!input.json.empty()) {
+        read_json_data(input.json, input.datatype, feed.dtype, input.shape, memory);
+      } else {
+        const auto count = static_cast<std::size_t>(input.shape.element_count());
+        read_binary_data(input.binary.data(), input.datatype, feed.dtype, count, memory);
+      }
+    } catch (const Error& error) {
+      throw error.within(where_input(input.name));
+    }
+    feed_pointers_.push_back(memory);
+    memory += aligned(byte_size(feed));
+  }
+  fetch_pointers_.clear();
+  for (const TensorInfo& fetch : fetches) {
+    fetch_pointers_.push_back(memory);
+    memory += aligned(byte_size(fetch));
+  }
+  thread_local Workspace workspace;
+  const bool split = serving::lane_of(plan_) == serving::Lane::kSplit;
+  plan_.run(feed_pointers_, fetch_pointers_, workspace, split ? &service_.threads : nullptr);
+  write_reply();
+}
+
+void Exchange::write_reply() {
+  Buffer& out = reply_.body;
+  out.append("{\"model_name\":");
+  append_string(out, model_->name());
+  out.append(",\"model_version\":");
+  append_string(out, model_->version());
+  if (infer_.id) {
+    out.append(",\"id\":");
+    append_string(out, *infer_.id);
+  }
+  out.append(",\"outputs\":[");
+  const std::vector<TensorInfo>& fetches = plan_.fetches();
+  bool blobs = false;
+  for (std::size_t i = 0; i < fetches.size(); ++i) {
+    if (i != 0) out.push_back(',');
+    write_output(i, static_cast<const std::byte*>(fetch_pointers_[i]));
+    blobs = blobs || (is_binary(i) && byte_size(fetches[i]) != 0);
+  }
+  out.append("]}");
+  if (!blobs) return;
+  reply_.json_length = out.size();
+  for (std::size_t i = 0; i < fetches.size(); ++i) {
+    if (!is_binary(i)) continue;
+    out.append({static_cast<const char*>(fetch_pointers_[i]), byte_size(fetches[i])});
+  }
+}
+
+void Exchange::write_output(std::size_t index, const std::byte* data) {
+  Buffer& out = reply_.body;
+  const TensorInfo& fetch = plan_.fetches()[index];
+  out.append("{\"name\":");
+  append_string(out, fetch.name);
+  out.append(",\"datatype\":\"");
+  out.append(dtype_protocol_name(fetch.dtype));
+  out.append("\",\"shape\":[");
+  for (std::size_t axis = 0; axis < fetch.shape.rank(); ++axis) {
+    if (axis != 0) out.push_back(',');
+    append_integer(out, fetch.shape[axis]);
+  }
+  out.push_back(']');
+  if (is_binary(index)) {
+    out.append(",\"parameters\":{\"binary_data_size\":");
+    append_integer(out, std::uint64_t{byte_size(fetch)});
+    out.push_back('}');
+  } else {
+    out.append(",\"data\":");
+    append_json_data(out, fetch.dtype, data, static_cast<std::size_t>(fetch.shape.element_count()));
+  }
+  out.push_back('}');
+}
+
+void Exchange::compress_reply() {
+  constexpr std::size_t kWorthIt = 1024;
+  if (request_.accept_encoding.empty() || reply_.body.size() < kWorthIt) return;
+  const Coding coding = accepted_coding(request_.accept_encoding);
+  if (coding == Coding::kIdentity) return;
+  Buffer compressed(Reply::kHeadRoom);
+  compress(coding, reply_.body.view(), compressed);
+  reply_.body = std::move(compressed);
+  reply_.content_encoding = coding_name(coding);
+}
+
+}  // namespace kerf::protocol

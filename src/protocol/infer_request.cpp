@@ -1,0 +1,296 @@
+#include "protocol/infer_request.h"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "kerf/error.h"
+
+namespace kerf::protocol {
+namespace {
+
+namespace ondemand = simdjson::ondemand;
+static_assert(kBodyPadding >= simdjson::SIMDJSON_PADDING);
+
+[[noreturn]] void invalid(std::string message, std::string_view where = {}) {
+  throw Error(ErrorCode::kInvalidArgument, std::move(message), std::string(where));
+}
+
+[[noreturn]] void invalid_json(simdjson::error_code code) {
+  invalid(fmt::format("the body is not JSON: {}", simdjson::error_message(code)));
+}
+
+// The value of a result, or the error that says what was expected where.
+template <typename T>
+T expect(simdjson::simdjson_result<T> result, std::string_view what, std::string_view where) {
+  T value;
+  const simdjson::error_code code = std::move(result).get(value);
+  if (code == simdjson::SUCCESS) return value;
+  if (code == simdjson::INCORRECT_TYPE || code == simdjson::NUMBER_ERROR) {
+    invalid(fmt::format("must be {}", what), where);
+  }
+  invalid_json(code);
+}
+
+class Reader {
+ public:
+  Reader(std::span<const char> body, std::size_t json_size, InferRequest& request)
+      : json_(body.data(), json_size),
+        blobs_(std::as_bytes(body.subspan(json_size))),
+        request_(request) {}
+
+  void run() {
+    // One per thread, as it grows with the largest message; a huge one does not stay.
+    thread_local ondemand::parser parser;
+    constexpr std::size_t kKeptCapacity = std::size_t{1} << 20;
+    if (parser.capacity() > kKeptCapacity && json_.size() <= kKeptCapacity) {
+      parser = ondemand::parser();
+    }
+    ondemand::document document;
+    const simdjson::error_code code =
+        parser.iterate(json_.data(), json_.size(), json_.size() + kBodyPadding).get(document);
+    if (code != simdjson::SUCCESS) invalid_json(code);
+    bool inputs = false;
+    for (auto entry : expect(document.get_object(), "an object", "the body")) {
+      ondemand::field field = expect(std::move(entry), "a field", "the body");
+      const std::string_view key = expect(field.unescaped_key(), "a key", "the body");
+      if (key == "inputs") {
+        if (std::exchange(inputs, true)) invalid("stands there twice", "inputs");
+        read_inputs(field.value());
+      } else if (key == "outputs") {
+        if (!request_.outputs.empty()) invalid("stands there twice", "outputs");
+        read_outputs(field.value());
+      } else if (key == "id") {
+        request_.id = text(field.value(), "id");
+      } else if (key == "parameters") {
+        read_parameters(field.value());
+      }
+    }
+    // Nothing is left exactly if there is no location to name.
+    if (document.current_location().error() != simdjson::OUT_OF_BOUNDS) {
+      invalid("the body is not JSON: text follows the object");
+    }
+    if (!inputs) invalid("the field is missing", "inputs");
+    if (!blobs_.empty()) {
+      invalid(fmt::format("unexpected additional input data: {} bytes follow the last binary input",
+                          blobs_.size()));
+    }
+  }
+
+ private:
+  // A string of the message: a view of it, or of a copy where it has escapes.
+  std::string_view text(ondemand::value value, std::string_view where) {
+    const std::string_view token = value.raw_json_token();
+    const std::string_view unescaped = expect(value.get_string(), "a string", where);
+    if (unescaped.size() + 2 <= token.size() && token[unescaped.size() + 1] == '"' &&
+        token.substr(1, unescaped.size()) == unescaped) {
+      return token.substr(1, unescaped.size());
+    }
+    return request_.unescaped.emplace_back(unescaped);
+  }
+
+  void read_inputs(ondemand::value value) {
+    for (auto entry : expect(value.get_array(), "an array", "inputs")) {
+      read_input(expect(std::move(entry), "an object", "inputs"));
+    }
+    if (request_.inputs.empty()) invalid("must name at least one tensor", "inputs");
+  }
+
+  void read_input(ondemand::value value) {
+    RequestInput& input = request_.inputs.emplace_back();
+    bool name = false;
+    bool shape = false;
+    bool datatype = false;
+    std::optional<std::size_t> binary_size;
+    for (auto entry : expect(value.get_object(), "an object", "inputs[]")) {
+      ondemand::field field = expect(std::move(entry), "a field", "inputs[]");
+      const std::string_view key = expect(field.unescaped_key(), "a key", "inputs[]");
+      if (key == "name") {
+        input.name = text(field.value(), "inputs[].name");
+        name = true;
+      } else if (key == "shape") {
+        read_shape(field.value(), input);
+        shape = true;
+      } else if (key == "datatype") {
+        const std::string_view given = text(field.value(), "inputs[].datatype");
+        const std::optional<DType> dtype = dtype_from_protocol_name(given);
+        if (!dtype) {
+          invalid(fmt::format("'{}' is not a datatype of the protocol (BOOL, UINT8 to UINT64, INT8 "
+                              "to INT64, FP16, BF16, FP32, FP64, BYTES)",
+                              given),
+                  "inputs[].datatype");
+        }
+        input.datatype = *dtype;
+        datatype = true;
+      } else if (key == "data") {
+        input.json =
+            expect(expect(field.value().get_array(), "an array", "inputs[].data").raw_json(),
+                   "an array", "inputs[].data");
+      } else if (key == "parameters") {
+        binary_size = read_input_parameters(field.value());
+      }
+    }
+    if (!name) invalid("the field is missing", "inputs[].name");
+    const auto missing = [&](std::string_view field) {
+      invalid("the field is missing", fmt::format("input {}, {}", input.name, field));
+    };
+    if (!shape) missing("shape");
+    if (!datatype) missing("datatype");
+    if (binary_size) {
+      if (!input.json.empty()) {
+        invalid("both data and binary_data_size are given", fmt::format("input {}", input.name));
+      }
+      if (*binary_size > blobs_.size()) {
+        invalid(fmt::format("binary_data_size is {}, but {} bytes of the body are left",
+                            *binary_size, blobs_.size()),
+                fmt::format("input {}", input.name));
+      }
+      input.binary = blobs_.first(*binary_size);
+      blobs_ = blobs_.subspan(*binary_size);
+    } else if (input.json.empty()) {
+      if (!is_empty(input.shape)) missing("data");
+    }
+  }
+
+  static bool is_empty(const Shape& shape) { return std::ranges::find(shape, 0) != shape.end(); }
+
+  static void read_shape(ondemand::value value, RequestInput& input) {
+    input.shape = Shape();
+    for (auto entry : expect(value.get_array(), "an array", "inputs[].shape")) {
+      ondemand::value element = expect(std::move(entry), "an integer", "inputs[].shape");
+      const std::int64_t dim =
+          expect(element.get_int64(), "an array of integers from 0", "inputs[].shape");
+      if (dim < 0) invalid(fmt::format("a dimension is {}", dim), "inputs[].shape");
+      if (input.shape.rank() == Shape::kMaxRank) {
+        invalid(fmt::format("a tensor has at most {} dimensions", Shape::kMaxRank),
+                "inputs[].shape");
+      }
+      input.shape.push_back(dim);
+    }
+  }
+
+  static std::optional<std::size_t> read_input_parameters(ondemand::value value) {
+    constexpr std::string_view kWhere = "inputs[].parameters";
+    std::optional<std::size_t> size;
+    for (auto entry : expect(value.get_object(), "an object", kWhere)) {
+      ondemand::field field = expect(std::move(entry), "a field", kWhere);
+      const std::string_view key = expect(field.unescaped_key(), "a key", kWhere);
+      if (key == "binary_data_size") {
+        size = expect(field.value().get_uint64(), "an integer from 0",
+                      "inputs[].parameters.binary_data_size");
+      } else if (key.starts_with("shared_memory_")) {
+        throw Error(ErrorCode::kUnsupported, "shared memory is not supported",
+                    "inputs[].parameters");
+      }
+    }
+    return size;
+  }
+
+  void read_outputs(ondemand::value value) {
+    constexpr std::string_view kWhere = "outputs[].parameters";
+    for (auto entry : expect(value.get_array(), "an array", "outputs")) {
+      ondemand::value element = expect(std::move(entry), "an object", "outputs");
+      RequestOutput& output = request_.outputs.emplace_back();
+      bool name = false;
+      for (auto part : expect(element.get_object(), "an object", "outputs[]")) {
+        ondemand::field field = expect(std::move(part), "a field", "outputs[]");
+        const std::string_view key = expect(field.unescaped_key(), "a key", "outputs[]");
+        if (key == "name") {
+          output.name = text(field.value(), "outputs[].name");
+          name = true;
+        } else if (key == "parameters") {
+          for (auto pair : expect(field.value().get_object(), "an object", kWhere)) {
+            ondemand::field parameter = expect(std::move(pair), "a field", kWhere);
+            const std::string_view option = expect(parameter.unescaped_key(), "a key", kWhere);
+            if (option == "binary_data") {
+              output.binary = expect(parameter.value().get_bool(), "true or false",
+                                     "outputs[].parameters.binary_data");
+            } else if (option == "classification" || option.starts_with("shared_memory_")) {
+              throw Error(ErrorCode::kUnsupported, fmt::format("{} is not supported", option),
+                          std::string(kWhere));
+            }
+          }
+        }
+      }
+      if (!name) invalid("the field is missing", "outputs[].name");
+    }
+  }
+
+  void read_parameters(ondemand::value value) {
+    for (auto entry : expect(value.get_object(), "an object", "parameters")) {
+      ondemand::field field = expect(std::move(entry), "a field", "parameters");
+      const std::string_view key = expect(field.unescaped_key(), "a key", "parameters");
+      if (key == "binary_data_output") {
+        request_.binary_output =
+            expect(field.value().get_bool(), "true or false", "parameters.binary_data_output");
+      }
+    }
+  }
+
+  std::string_view json_;
+  std::span<const std::byte> blobs_;  // not yet taken by an input
+  InferRequest& request_;
+};
+
+}  // namespace
+
+void InferRequest::clear() {
+  id.reset();
+  inputs.clear();
+  outputs.clear();
+  binary_output = false;
+  unescaped.clear();
+}
+
+void read_infer_request(std::span<const char> body, std::size_t json_size, InferRequest& request) {
+  request.clear();
+  Reader(body, json_size, request).run();
+}
+
+void read_raw_request(std::span<const char> body, std::span<const TensorInfo> inputs,
+                      InferRequest& request) {
+  request.clear();
+  if (inputs.size() != 1) {
+    invalid(fmt::format("a raw binary request is for models with one input, but this one has {}",
+                        inputs.size()),
+            "Inference-Header-Content-Length: 0");
+  }
+  const TensorInfo& input = inputs.front();
+  Shape shape = input.shape;
+  std::size_t unknown = 0;
+  for (const std::int64_t dim : shape) unknown += dim == Shape::kUnknown ? 1 : 0;
+  if (unknown > 1 && shape[0] == Shape::kUnknown) {
+    shape[0] = 1;
+    --unknown;
+  }
+  if (unknown > 1) {
+    invalid(fmt::format("the input {} of shape {} has several unknown dimensions; a raw binary "
+                        "request cannot give them",
+                        input.name, input.shape.to_string()),
+            "Inference-Header-Content-Length: 0");
+  }
+  for (std::size_t axis = 0; axis < shape.rank(); ++axis) {
+    if (shape[axis] != Shape::kUnknown) continue;
+    shape[axis] = 1;
+    const std::size_t bytes =
+        static_cast<std::size_t>(shape.element_count()) * dtype_size(input.dtype);
+    if (bytes == 0 || body.size() % bytes != 0 || body.empty()) {
+      invalid(fmt::format("{} bytes are no multiple of the {} that one entry along axis {} of the "
+                          "input {} of shape {} takes",
+                          body.size(), bytes, axis, input.name, input.shape.to_string()),
+              "Inference-Header-Content-Length: 0");
+    }
+    shape[axis] = static_cast<std::int64_t>(body.size() / bytes);
+  }
+  request.inputs.push_back({.name = input.name,
+                            .datatype = input.dtype,
+                            .shape = shape,
+                            .json = {},
+                            .binary = std::as_bytes(body)});
+  request.binary_output = true;
+}
+
+}  // namespace kerf::protocol

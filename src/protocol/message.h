@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "kerf/error.h"
+#include "protocol/buffer.h"
+
+namespace kerf::protocol {
+
+// What an HTTP request says, as far as the protocol cares. Refers to the connection's memory, which
+// stays until the reply is made. kBodyPadding bytes behind `body` must be readable.
+struct Request {
+  std::string_view method;
+  std::string_view target;  // path and query, as sent
+  std::string_view content_encoding;
+  std::string_view accept_encoding;
+  std::optional<std::string_view> json_length;  // Inference-Header-Content-Length
+  std::span<const char> body;
+};
+
+// What is answered. The body stands in a buffer with room before it, for the server to put the
+// reply's head there and send both as one. Reused from request to request.
+struct Reply {
+  static constexpr std::size_t kHeadRoom = 512;
+
+  int status = 200;
+  std::optional<std::size_t> json_length;  // set if tensors follow the JSON as bytes
+  std::string_view content_encoding;
+  std::string_view allow;  // the methods this path knows, after 405
+  Buffer body{kHeadRoom};
+
+  void clear() noexcept {
+    status = 200;
+    json_length.reset();
+    content_encoding = {};
+    allow = {};
+    body.clear();
+  }
+};
+
+// The HTTP status that reports an error of this kind in the handling of a request.
+int http_status(ErrorCode code) noexcept;
+
+// Makes `reply` the error {"error": message} in the protocol's form.
+void write_error(Reply& reply, int status, std::string_view message);
+
+}  // namespace kerf::protocol

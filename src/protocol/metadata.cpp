@@ -1,0 +1,86 @@
+#include "protocol/metadata.h"
+
+#include <span>
+#include <string_view>
+
+#include "kerf/version.h"
+#include "protocol/json_text.h"
+
+namespace kerf::protocol {
+namespace {
+
+void write_tensors(Buffer& out, std::span<const TensorInfo> tensors) {
+  out.push_back('[');
+  for (const TensorInfo& tensor : tensors) {
+    if (&tensor != tensors.data()) out.push_back(',');
+    out.append("{\"name\":");
+    append_string(out, tensor.name);
+    out.append(",\"datatype\":\"");
+    out.append(dtype_protocol_name(tensor.dtype));
+    out.append("\",\"shape\":[");
+    for (std::size_t axis = 0; axis < tensor.shape.rank(); ++axis) {
+      if (axis != 0) out.push_back(',');
+      append_integer(out, tensor.shape[axis]);
+    }
+    out.append("]}");
+  }
+  out.push_back(']');
+}
+
+}  // namespace
+
+void write_server_metadata(Buffer& out) {
+  out.append("{\"name\":\"kerf\",\"version\":\"");
+  out.append(kVersion);
+  out.append(
+      "\",\"extensions\":[\"binary_tensor_data\",\"parameters\",\"model_repository\","
+      "\"tensor_addresses\"]}");
+}
+
+void write_model_metadata(Buffer& out, const serving::ServedModel& model,
+                          const serving::Repository& repository) {
+  out.append("{\"name\":");
+  append_string(out, model.name());
+  out.append(",\"versions\":[");
+  const char* separator = "";
+  for (const auto& version : repository.models().find(model.name())->second) {
+    out.append(separator);
+    append_string(out, version->version());
+    separator = ",";
+  }
+  out.append("],\"platform\":\"kerf_keras\",\"inputs\":");
+  write_tensors(out, model.model().inputs());
+  out.append(",\"outputs\":");
+  write_tensors(out, model.model().outputs());
+  out.push_back('}');
+}
+
+void write_model_list(Buffer& out, const serving::Repository& repository) {
+  out.append("{\"models\":[");
+  const char* separator = "";
+  for (const auto& [name, versions] : repository.models()) {
+    out.append(separator);
+    append_string(out, name);
+    separator = ",";
+  }
+  out.append("]}");
+}
+
+void write_repository_index(Buffer& out, const serving::Repository& repository) {
+  out.push_back('[');
+  const char* separator = "";
+  for (const auto& [name, versions] : repository.models()) {
+    for (const auto& version : versions) {
+      out.append(separator);
+      out.append("{\"name\":");
+      append_string(out, name);
+      out.append(",\"version\":");
+      append_string(out, version->version());
+      out.append(",\"state\":\"READY\"}");
+      separator = ",";
+    }
+  }
+  out.push_back(']');
+}
+
+}  // namespace kerf::protocol

@@ -1,0 +1,98 @@
+#include "protocol/route.h"
+
+namespace kerf::protocol {
+namespace {
+
+int hex_value(char c) noexcept {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// False for a % that no two hexadecimal digits follow.
+bool percent_decode(std::string_view text, std::string& decoded) {
+  decoded.clear();
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      decoded.push_back(text[i]);
+      continue;
+    }
+    if (i + 2 >= text.size()) return false;
+    const int high = hex_value(text[i + 1]);
+    const int low = hex_value(text[i + 2]);
+    if (high < 0 || low < 0) return false;
+    decoded.push_back(static_cast<char>(high * 16 + low));
+    i += 2;
+  }
+  return true;
+}
+
+// Takes `segment` and the slash before it off the front of `path`.
+bool take(std::string_view& path, std::string_view segment) noexcept {
+  if (!path.starts_with('/') || !path.substr(1).starts_with(segment)) return false;
+  const std::string_view rest = path.substr(1 + segment.size());
+  if (!rest.empty() && rest.front() != '/') return false;
+  path = rest;
+  return true;
+}
+
+bool take_name(std::string_view& path, std::string& name) {
+  if (!path.starts_with('/')) return false;
+  const std::string_view segment = path.substr(1, path.substr(1).find('/'));
+  path = path.substr(1 + segment.size());
+  return !segment.empty() && percent_decode(segment, name);
+}
+
+}  // namespace
+
+void Route::read(std::string_view target) {
+  endpoint = Endpoint::kUnknown;
+  model.clear();
+  version.clear();
+  std::string_view path = target.substr(0, target.find_first_of("?#"));
+  // The absolute form, as proxies send it: scheme and host do not matter.
+  if (path.starts_with("http://") || path.starts_with("https://")) {
+    const std::size_t host = path.find("//") + 2;
+    const std::size_t slash = path.find('/', host);
+    path = slash == std::string_view::npos ? "/" : path.substr(slash);
+  }
+  if (!take(path, "v2")) return;
+  const auto end_with = [&](Endpoint at_end) {
+    if (path.empty() || path == "/") endpoint = at_end;
+  };
+  if (take(path, "health")) {
+    if (take(path, "live")) return end_with(Endpoint::kLive);
+    if (take(path, "ready")) return end_with(Endpoint::kReady);
+    return;
+  }
+  if (take(path, "repository")) {
+    if (take(path, "index")) end_with(Endpoint::kRepositoryIndex);
+    return;
+  }
+  if (!take(path, "models")) return end_with(Endpoint::kServerMetadata);
+  if (path.empty() || path == "/") {
+    endpoint = Endpoint::kModels;
+    return;
+  }
+  if (!take_name(path, model)) return;
+  if (take(path, "versions") && !take_name(path, version)) return;
+  if (take(path, "infer")) return end_with(Endpoint::kInfer);
+  if (take(path, "ready")) return end_with(Endpoint::kModelReady);
+  if (take(path, "graph")) return end_with(Endpoint::kModelGraph);
+  end_with(Endpoint::kModelMetadata);
+}
+
+std::string_view allowed_methods(Endpoint endpoint) noexcept {
+  switch (endpoint) {
+    case Endpoint::kUnknown:
+      return {};
+    case Endpoint::kInfer:
+    case Endpoint::kRepositoryIndex:
+      return "POST";
+    default:
+      return "GET, HEAD";
+  }
+}
+
+}  // namespace kerf::protocol

@@ -1,0 +1,367 @@
+#include "protocol/tensor_data.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "kerf/error.h"
+#include "protocol/json_number.h"
+#include "protocol/json_text.h"
+
+namespace kerf::protocol {
+namespace {
+
+[[noreturn]] void invalid(std::string message) {
+  throw Error(ErrorCode::kInvalidArgument, std::move(message));
+}
+
+// Calls visitor(T{}) with the C++ type of the elements of a numeric dtype.
+template <typename Visitor>
+void visit_integer(DType dtype, Visitor&& visitor) {
+  switch (dtype) {
+    case DType::kUInt8:
+      return visitor(std::uint8_t{});
+    case DType::kUInt16:
+      return visitor(std::uint16_t{});
+    case DType::kUInt32:
+      return visitor(std::uint32_t{});
+    case DType::kUInt64:
+      return visitor(std::uint64_t{});
+    case DType::kInt8:
+      return visitor(std::int8_t{});
+    case DType::kInt16:
+      return visitor(std::int16_t{});
+    case DType::kInt32:
+      return visitor(std::int32_t{});
+    case DType::kInt64:
+      return visitor(std::int64_t{});
+    default:
+      throw Error(ErrorCode::kInternal, "not an integer type");
+  }
+}
+
+bool fits(DType dtype, bool negative, std::uint64_t magnitude) {
+  bool result = false;
+  visit_integer(dtype, [&](auto type) {
+    using T = decltype(type);
+    constexpr auto kMax = static_cast<std::uint64_t>(std::numeric_limits<T>::max());
+    result = negative ? magnitude <= (std::is_signed_v<T> ? kMax + 1 : 0) : magnitude <= kMax;
+  });
+  return result;
+}
+
+// The token at `p`, for messages.
+std::string token_at(const char* p, const char* end) {
+  constexpr std::ptrdiff_t kShown = 32;
+  const char* stop = p;
+  while (stop != end && stop - p < kShown && *stop != ',' && *stop != ']' && *stop != '\n') ++stop;
+  return {p, stop};
+}
+
+// Walks a JSON array whose leaves `read(p, out)` reads, each into the next `Element`.
+template <typename Element, typename Read>
+class ArrayReader {
+ public:
+  ArrayReader(std::string_view array, const Shape& shape, Element* out, Read read)
+      : p_(array.data()),
+        end_(array.data() + array.size()),
+        shape_(shape),
+        count_(static_cast<std::size_t>(shape.element_count())),
+        out_(out),
+        read_(read) {}
+
+  void run() {
+    // counts[d]: the entries so far of the array open at depth d + 1.
+    std::int64_t counts[Shape::kMaxRank] = {};
+    std::size_t depth = 0;
+    for (;;) {  // a value is expected, or the end of an empty array
+      skip_space();
+      if (*p_ == '[') {
+        if (depth == std::max<std::size_t>(shape_.rank(), 1)) {
+          invalid(fmt::format("the data is nested deeper than shape {}", shape_.to_string()));
+        }
+        if (depth != 0 && leaf_depth_ == depth) mixed();
+        counts[depth++] = 0;
+        ++p_;
+        skip_space();
+        if (*p_ != ']') continue;
+      } else {
+        read_leaves(depth, counts[depth - 1]);
+      }
+      // Here *p_ is what follows a value.
+      while (*p_ == ']') {
+        check_closed(depth, counts[depth - 1]);
+        ++p_;
+        if (--depth == 0) return finish();
+        ++counts[depth - 1];
+        skip_space();
+      }
+      if (*p_ != ',') invalid(fmt::format("',' or ']' is missing before '{}'", token_at(p_, end_)));
+      ++p_;
+    }
+  }
+
+ private:
+  void skip_space() {
+    while (*p_ == ' ' || *p_ == '\n' || *p_ == '\r' || *p_ == '\t') ++p_;
+  }
+
+  [[noreturn]] void mixed() const {
+    invalid(fmt::format("the data mixes numbers and arrays; it may be flat, or nested as shape {}",
+                        shape_.to_string()));
+  }
+
+  // Reads values of the innermost array up to its end.
+  void read_leaves(std::size_t depth, std::int64_t& entries) {
+    if (leaf_depth_ == 0) leaf_depth_ = depth;
+    if (leaf_depth_ != depth) mixed();
+    if (depth != 1 && depth != shape_.rank()) {
+      invalid(fmt::format("the data is nested {} deep; it may be flat, or nested as shape {}",
+                          depth, shape_.to_string()));
+    }
+    for (;;) {
+      if (done_ == count_) {
+        invalid(fmt::format("the data has more elements than the {} of shape {}", count_,
+                            shape_.to_string()));
+      }
+      const char* next = read_(p_, out_[done_]);
+      if (next == nullptr) read_.fail(done_, token_at(p_, end_));
+      p_ = next;
+      ++done_;
+      ++entries;
+      if (*p_ == ',') {
+        ++p_;
+        if (*p_ == ' ') ++p_;
+        if (*p_ > ' ' && *p_ != '[') continue;
+        skip_space();
+        if (*p_ == '[') mixed();
+        continue;
+      }
+      skip_space();
+      if (*p_ != ',') return;
+      ++p_;
+      skip_space();
+      if (*p_ == '[') mixed();
+    }
+  }
+
+  void check_closed(std::size_t depth, std::int64_t entries) const {
+    const bool flat = depth == 1 && (leaf_depth_ == 1 || (leaf_depth_ == 0 && entries == 0));
+    if (flat) return;  // finish() compares the count
+    if (depth > shape_.rank() || entries != shape_[depth - 1]) {
+      invalid(
+          fmt::format("an array at depth {} of the data has {} entries, which shape {} does "
+                      "not have there",
+                      depth, entries, shape_.to_string()));
+    }
+  }
+
+  void finish() const {
+    if (p_ != end_) invalid(fmt::format("unexpected text behind the data"));
+    if (done_ != count_) {
+      invalid(fmt::format("the data has {} elements, but shape {} needs {}", done_,
+                          shape_.to_string(), count_));
+    }
+  }
+
+  const char* p_;
+  const char* end_;
+  const Shape& shape_;
+  std::size_t count_;
+  std::size_t done_ = 0;
+  std::size_t leaf_depth_ = 0;  // at which depth values stand; 0 until one was seen
+  Element* out_;
+  Read read_;
+};
+
+struct FloatLeaf {
+  template <typename T>
+  const char* operator()(const char* p, T& value) const noexcept {
+    return read_float(p, value);
+  }
+  [[noreturn]] static void fail(std::size_t index, const std::string& token) {
+    invalid(fmt::format("element {} is not a number in range: {}", index, token));
+  }
+};
+
+struct IntegerLeaf {
+  DType declared;
+  template <typename T>
+  const char* operator()(const char* p, T& value) const {
+    bool negative = false;
+    std::uint64_t magnitude = 0;
+    const char* end = read_integer(p, negative, magnitude);
+    if (end == nullptr) return nullptr;
+    constexpr auto kMax = static_cast<std::uint64_t>(std::numeric_limits<T>::max());
+    const std::uint64_t most = negative ? (std::is_signed_v<T> ? kMax + 1 : 0) : kMax;
+    if (magnitude > most || !fits(declared, negative, magnitude)) return nullptr;
+    value = static_cast<T>(negative ? std::uint64_t{0} - magnitude : magnitude);
+    return end;
+  }
+  [[noreturn]] void fail(std::size_t index, const std::string& token) const {
+    invalid(fmt::format("element {} is not an integer that fits {}: {}", index,
+                        dtype_protocol_name(declared), token));
+  }
+};
+
+struct BoolLeaf {
+  const char* operator()(const char* p, std::uint8_t& value) const noexcept {
+    if (std::memcmp(p, "true", 4) == 0) {
+      value = 1;
+      return p + 4;
+    }
+    if (std::memcmp(p, "false", 5) == 0) {
+      value = 0;
+      return p + 5;
+    }
+    return nullptr;
+  }
+  [[noreturn]] static void fail(std::size_t index, const std::string& token) {
+    invalid(fmt::format("element {} is not true or false: {}", index, token));
+  }
+};
+
+// Floating types convert by way of Tensor, which knows them all.
+void convert_floats(const std::byte* data, DType from, DType to, std::size_t count,
+                    std::byte* out) {
+  const Shape shape{static_cast<std::int64_t>(count)};
+  const Tensor converted =
+      Tensor(from, shape, std::shared_ptr<const void>(std::shared_ptr<void>(), data),
+             count * dtype_size(from))
+          .cast(to);
+  std::memcpy(out, converted.data(), converted.byte_size());
+}
+
+}  // namespace
+
+void check_datatype(DType declared, DType wanted) {
+  if (declared == wanted || (is_integer(declared) && is_integer(wanted)) ||
+      (is_floating(declared) && is_floating(wanted))) {
+    return;
+  }
+  invalid(fmt::format("the tensor is {}, but the request declares {}", dtype_protocol_name(wanted),
+                      dtype_protocol_name(declared)));
+}
+
+void read_json_data(std::string_view array, DType declared, DType wanted, const Shape& shape,
+                    std::byte* out) {
+  if (declared == DType::kFloat16 || declared == DType::kBFloat16) {
+    invalid(
+        fmt::format("{} data cannot be given as JSON: send it as binary data "
+                    "(binary_data_size), or declare FP32",
+                    dtype_protocol_name(declared)));
+  }
+  if (declared == DType::kBool) {
+    return ArrayReader(array, shape, reinterpret_cast<std::uint8_t*>(out), BoolLeaf{}).run();
+  }
+  if (is_integer(declared)) {
+    return visit_integer(wanted, [&](auto type) {
+      ArrayReader(array, shape, reinterpret_cast<decltype(type)*>(out), IntegerLeaf{declared})
+          .run();
+    });
+  }
+  if (wanted == DType::kFloat32) {
+    return ArrayReader(array, shape, reinterpret_cast<float*>(out), FloatLeaf{}).run();
+  }
+  if (wanted == DType::kFloat64) {
+    return ArrayReader(array, shape, reinterpret_cast<double*>(out), FloatLeaf{}).run();
+  }
+  // The half types: read as float32, then rounded.
+  const auto count = static_cast<std::size_t>(shape.element_count());
+  const std::unique_ptr<float[]> floats(new float[count]);
+  ArrayReader(array, shape, floats.get(), FloatLeaf{}).run();
+  convert_floats(reinterpret_cast<const std::byte*>(floats.get()), DType::kFloat32, wanted, count,
+                 out);
+}
+
+void read_binary_data(const std::byte* data, DType declared, DType wanted, std::size_t count,
+                      std::byte* out) {
+  if (declared == DType::kBool) {
+    for (std::size_t i = 0; i < count; ++i) {
+      if (std::to_integer<unsigned>(data[i]) > 1) {
+        invalid(fmt::format("element {} is not 0 or 1, as BOOL data must be", i));
+      }
+    }
+  }
+  if (declared == wanted) {
+    if (count != 0) std::memcpy(out, data, count * dtype_size(wanted));
+    return;
+  }
+  if (is_floating(declared)) return convert_floats(data, declared, wanted, count, out);
+  visit_integer(declared, [&](auto from_type) {
+    using From = decltype(from_type);
+    visit_integer(wanted, [&](auto to_type) {
+      using To = decltype(to_type);
+      for (std::size_t i = 0; i < count; ++i) {
+        From value;
+        std::memcpy(&value, data + i * sizeof(From), sizeof(From));
+        if (!std::in_range<To>(value)) {
+          invalid(
+              fmt::format("element {} does not fit {}: {}", i, dtype_protocol_name(wanted), value));
+        }
+        const auto converted = static_cast<To>(value);
+        std::memcpy(out + i * sizeof(To), &converted, sizeof(To));
+      }
+    });
+  });
+}
+
+void append_json_data(Buffer& out, DType dtype, const std::byte* data, std::size_t count) {
+  out.push_back('[');
+  const auto append_all = [&](auto type, auto append) {
+    using T = decltype(type);
+    for (std::size_t i = 0; i < count; ++i) {
+      T value;
+      std::memcpy(&value, data + i * sizeof(T), sizeof(T));
+      if (i != 0) out.push_back(',');
+      append(value);
+    }
+  };
+  const auto append_floats = [&](auto type) {
+    using T = decltype(type);
+    constexpr std::size_t kBlock = 256;
+    for (std::size_t i = 0; i < count;) {
+      char* const begin = out.reserve(kBlock * (kFloatChars + 1));
+      char* p = begin;
+      for (const std::size_t stop = std::min(count, i + kBlock); i < stop; ++i) {
+        T value;
+        std::memcpy(&value, data + i * sizeof(T), sizeof(T));
+        if (i != 0) *p++ = ',';
+        p = write_float(p, value);
+      }
+      out.commit(static_cast<std::size_t>(p - begin));
+    }
+  };
+  if (dtype == DType::kFloat32) {
+    append_floats(float{});
+  } else if (dtype == DType::kFloat64) {
+    append_floats(double{});
+  } else if (dtype == DType::kBool) {
+    append_all(std::uint8_t{},
+               [&](std::uint8_t value) { out.append(value != 0 ? "true" : "false"); });
+  } else if (is_integer(dtype)) {
+    visit_integer(dtype, [&](auto type) {
+      append_all(type, [&](auto value) {
+        if constexpr (std::is_signed_v<decltype(value)>) {
+          append_integer(out, static_cast<std::int64_t>(value));
+        } else {
+          append_integer(out, static_cast<std::uint64_t>(value));
+        }
+      });
+    });
+  } else {
+    invalid(
+        fmt::format("{} cannot be written as JSON: ask for binary data (the output's parameter "
+                    "binary_data, or the request's binary_data_output)",
+                    dtype_protocol_name(dtype)));
+  }
+  out.push_back(']');
+}
+
+}  // namespace kerf::protocol
