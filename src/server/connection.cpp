@@ -1,0 +1,316 @@
+#include "server/connection.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/http/error.hpp>
+#include <cstring>
+#include <utility>
+
+#include "server/reply_head.h"
+
+namespace kerf::server {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+
+constexpr asio::use_awaitable_t<Executor> kAwait;
+constexpr std::size_t kReadBytes = std::size_t{16} << 10;
+// A body may take this much longer than the request timeout, per byte: who sends faster is served.
+constexpr std::chrono::nanoseconds kPerByte{60'000};  // 16 KiB a second
+
+}  // namespace
+
+Connection::Connection(IoThread& thread, Shared& shared, Socket socket)
+    : thread_(thread), shared_(shared), socket_(std::move(socket)), exchange_(shared.service) {
+  place_ = thread_.connections_.insert(thread_.connections_.end(), this);
+}
+
+Connection::~Connection() {
+  thread_.connections_.erase(place_);
+  shared_.connections.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Connection::wait_for(Waiting what, Clock::duration limit) {
+  waiting_ = what;
+  deadline_ = Clock::now() + limit;
+}
+
+void Connection::expire(Clock::time_point now) {
+  const bool drained = waiting_ == Waiting::kIdle && shared_.draining;
+  if (waiting_ == Waiting::kWorker || (now < deadline_ && !drained)) return;
+  expired_ = true;
+  boost::system::error_code ignored;
+  socket_.cancel(ignored);
+}
+
+void Connection::abandon() {
+  if (!resume_) return;
+  const Resume dropped = *std::move(resume_);  // and with it, at the latest, this connection
+  resume_.reset();
+}
+
+std::size_t Connection::room_for(std::size_t bytes) {
+  input_.reserve(bytes + protocol::kBodyPadding);
+  return input_.capacity() - input_.size() - protocol::kBodyPadding;
+}
+
+Connection::Awaitable<std::size_t> Connection::read_more(std::size_t wanted) {
+  const std::size_t room = room_for(wanted);
+  boost::system::error_code error;
+  const std::size_t count = co_await socket_.async_read_some(
+      asio::buffer(input_.data() + input_.size(), room), asio::redirect_error(kAwait, error));
+  input_.commit(count);
+  if (waiting_ == Waiting::kRequest) {
+    deadline_ = request_start_ + shared_.request_timeout + input_.size() * kPerByte;
+  }
+  co_return count;
+}
+
+void Connection::begin_request() {
+  expired_ = false;
+  wait_for(Waiting::kRequest, shared_.request_timeout);
+  request_start_ = deadline_ - shared_.request_timeout;
+}
+
+bool Connection::refuse_request(int status, std::string message) {
+  failure_ = status;
+  failure_message_ = std::move(message);
+  return false;
+}
+
+bool Connection::parse_head() {
+  const std::size_t limit = shared_.service.limits.request_bytes;
+  parser_.emplace(chunks_, limit);
+  boost::system::error_code error;
+  parser_->parse_head(unread().substr(0, head_size_), error);
+  if (error == http::error::body_limit) {
+    return refuse_request(
+        413, fmt::format("the body is larger than this server's limit of {} bytes", limit));
+  }
+  if (error == http::error::bad_version) {
+    return refuse_request(505, "this server speaks HTTP/1.1");
+  }
+  if (error) return refuse_request(400, "this is not a valid HTTP request: " + error.message());
+  body_size_ = parser_->chunked() ? 0 : parser_->content_length().value_or(0);
+  return true;
+}
+
+Connection::Awaitable<bool> Connection::read_body() {
+  const std::size_t needed = begin_ + head_size_ + body_size_;
+  while (input_.size() < needed) {
+    // Memory grows with what arrives, not with what was announced.
+    const std::size_t step = std::clamp(input_.size(), kReadBytes, std::size_t{1} << 22U);
+    if (co_await read_more(std::min(needed - input_.size(), step)) == 0) {
+      co_return expired_ ? refuse_request(408, "the body did not arrive in time")
+                         : refuse_request(400, "the body is shorter than its Content-Length");
+    }
+  }
+  co_return true;
+}
+
+Connection::Awaitable<bool> Connection::read_chunks() {
+  const std::size_t start = begin_ + head_size_;
+  chunks_.clear();
+  for (;;) {
+    boost::system::error_code error;
+    while (!parser_->is_done() && input_.size() > start && !error) {
+      const std::size_t used =
+          parser_->put(asio::buffer(input_.data() + start, input_.size() - start), error);
+      const std::size_t rest = input_.size() - start - used;
+      std::memmove(input_.data() + start, input_.data() + start + used, rest);
+      input_.resize(start + rest);
+    }
+    if (parser_->is_done()) break;
+    if (error == http::error::body_limit) {
+      co_return refuse_request(413, fmt::format("the body is larger than this server's limit of {} "
+                                                "bytes",
+                                                shared_.service.limits.request_bytes));
+    }
+    if (error && error != http::error::need_more) {
+      co_return refuse_request(400, "the chunked body is not valid: " + error.message());
+    }
+    if (input_.size() - start > kMostHeadBytes) {
+      co_return refuse_request(400, "the chunked body is not valid: a chunk's head is too long");
+    }
+    if (co_await read_more(kReadBytes) == 0) {
+      co_return expired_ ? refuse_request(408, "the body did not arrive in time")
+                         : refuse_request(400, "the chunked body ends early");
+    }
+  }
+  chunks_.reserve(protocol::kBodyPadding);
+  co_return true;
+}
+
+protocol::Request Connection::request() const {
+  const Head& head = parser_->head();
+  const char* bytes = input_.data() + begin_;
+  protocol::Request request{.method = head.method.in(bytes),
+                            .target = head.target.in(bytes),
+                            .content_encoding = head.content_encoding.in(bytes),
+                            .accept_encoding = head.accept_encoding.in(bytes)};
+  if (head.json_length) request.json_length = head.json_length->in(bytes);
+  if (parser_->chunked()) {
+    request.body = {chunks_.data(), chunks_.size()};
+  } else {
+    request.body = {bytes + head_size_, body_size_};
+  }
+  return request;
+}
+
+void Connection::run() noexcept {
+  exchange_.work();
+  asio::post(thread_.context(), [this] {
+    Resume resume = *std::move(resume_);
+    resume_.reset();
+    std::move(resume)();
+  });
+}
+
+Connection::Awaitable<void> Connection::work() {
+  waiting_ = Waiting::kWorker;
+  if (!shared_.workers.submit(*this)) {
+    protocol::write_error(exchange_.reply(), 503,
+                          "the server is overloaded: its queue is full; try again later");
+    co_return;
+  }
+  // The worker's answer comes by way of this thread, so not before this coroutine waits.
+  co_await asio::async_initiate<const asio::use_awaitable_t<Executor>, void()>(
+      [this](Resume handler) { resume_.emplace(std::move(handler)); }, kAwait);
+}
+
+Connection::Awaitable<bool> Connection::write_rest(std::span<const char> bytes) {
+  while (!bytes.empty()) {
+    wait_for(Waiting::kReply, shared_.request_timeout);
+    boost::system::error_code error;
+    const std::size_t count = co_await socket_.async_write_some(
+        asio::buffer(bytes.data(), bytes.size()), asio::redirect_error(kAwait, error));
+    if (error) co_return false;
+    bytes = bytes.subspan(count);
+  }
+  co_return true;
+}
+
+Connection::Awaitable<void> Connection::linger() {
+  // Closing a socket that holds unread bytes would reset it, and what was sent could be lost.
+  wait_for(Waiting::kLinger, std::chrono::seconds(2));
+  boost::system::error_code error;
+  socket_.shutdown(Socket::shutdown_send, error);
+  while (!error && !expired_) {
+    input_.clear();
+    co_await socket_.async_read_some(asio::buffer(input_.reserve(kReadBytes), kReadBytes),
+                                     asio::redirect_error(kAwait, error));
+  }
+}
+
+Connection::Awaitable<void> Connection::fail(int status, std::string_view message) {
+  ++thread_.requests;
+  ++thread_.errors;
+  protocol::Reply& reply = exchange_.reply();
+  protocol::write_error(reply, status, message);
+  expired_ = false;
+  if (co_await write_rest(write_head(reply, {.keep_alive = false}))) {
+    parser_.reset();
+    co_await linger();
+  }
+}
+
+Connection::Awaitable<void> Connection::refuse() {
+  co_await fail(503, "the server has as many connections as it takes; try again later");
+}
+
+Connection::Awaitable<void> Connection::serve() {
+  boost::system::error_code error;
+  socket_.set_option(asio::ip::tcp::no_delay(true), error);
+  socket_.non_blocking(true, error);
+  // How many requests that were already there are answered before others get their turn.
+  constexpr int kBurst = 16;
+  int burst = 0;
+  for (;;) {
+    HeadEnd head_end;
+    waiting_ = Waiting::kIdle;
+    parser_.reset();
+    if (begin_ == input_.size()) {
+      input_.clear();
+      begin_ = 0;
+    }
+    for (;;) {
+      // Some clients end a body with a line break that its length does not count.
+      while (head_end.size() == 0 && waiting_ == Waiting::kIdle && unread().starts_with("\r\n")) {
+        begin_ += 2;
+      }
+      if (!unread().empty()) {
+        if (waiting_ == Waiting::kIdle) begin_request();
+        const HeadEnd::Found found = head_end.look(unread());
+        if (found == HeadEnd::Found::kYes && head_end.size() <= kMostHeadBytes) break;
+        if (found == HeadEnd::Found::kNoHead) {
+          co_return co_await fail(400, "this is not a valid HTTP/1.1 request");
+        }
+        if (unread().size() >= kMostHeadBytes) {
+          co_return co_await fail(
+              431, fmt::format("the request's head is larger than {} bytes", kMostHeadBytes));
+        }
+      } else {
+        wait_for(Waiting::kIdle, shared_.idle_timeout);
+      }
+      const std::size_t room = room_for(kReadBytes);
+      const std::size_t count = co_await socket_.async_read_some(
+          asio::buffer(input_.data() + input_.size(), room), asio::redirect_error(kAwait, error));
+      if (count == 0) {
+        if (waiting_ == Waiting::kIdle) co_return;
+        if (expired_) co_return co_await fail(408, "the request did not arrive in time");
+        co_return co_await fail(400, "the request ends within its head");
+      }
+      input_.commit(count);
+      burst = 0;
+    }
+    head_size_ = head_end.size();
+    bool complete = parse_head();
+    if (complete) {
+      if (parser_->head().expects_continue &&
+          (parser_->chunked() || input_.size() - begin_ - head_size_ < body_size_)) {
+        constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+        if (!co_await write_rest(kContinue)) co_return;
+        waiting_ = Waiting::kRequest;
+      }
+      if (parser_->chunked()) {
+        complete = co_await read_chunks();
+      } else if (input_.size() - begin_ - head_size_ < body_size_) {
+        complete = co_await read_body();
+      }
+    }
+    if (!complete) co_return co_await fail(failure_, failure_message_);
+
+    if (!exchange_.begin(request())) co_await work();
+
+    protocol::Reply& reply = exchange_.reply();
+    ++thread_.requests;
+    if (reply.status >= 400) ++thread_.errors;
+    const bool keep_alive =
+        parser_->keep_alive() && !shared_.draining.load(std::memory_order_relaxed);
+    const std::span<const char> bytes =
+        write_head(reply, {.keep_alive = keep_alive,
+                           .http_1_0 = parser_->head().http_1_0,
+                           .without_body = parser_->head().is_head});
+    std::size_t sent = socket_.write_some(asio::buffer(bytes.data(), bytes.size()), error);
+    if (error == asio::error::would_block || error == asio::error::interrupted) {
+      sent = 0;
+    } else if (error) {
+      co_return;
+    }
+    if (sent < bytes.size() && !co_await write_rest(bytes.subspan(sent))) co_return;
+    begin_ += head_size_ + body_size_;
+    if (!keep_alive) co_return co_await linger();
+    if (begin_ < input_.size() && ++burst == kBurst) {
+      burst = 0;
+      co_await asio::post(thread_.context(), kAwait);
+    }
+  }
+}
+
+}  // namespace kerf::server

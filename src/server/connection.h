@@ -1,0 +1,87 @@
+#pragma once
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "protocol/buffer.h"
+#include "protocol/exchange.h"
+#include "server/head_parser.h"
+#include "server/io_thread.h"
+#include "serving/workers.h"
+
+namespace kerf::server {
+
+// One client's connection: reads requests, has them answered, writes replies, one after the other.
+// Lives on one I/O thread, as long as its coroutine; only run() is called from a worker.
+class Connection final : public serving::Task, public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(IoThread& thread, Shared& shared, Socket socket);
+  ~Connection();
+
+  boost::asio::awaitable<void, Executor> serve();
+  boost::asio::awaitable<void, Executor> refuse();
+
+  // Ends what has taken longer than it may. Called by the I/O thread now and then.
+  void expire(Clock::time_point now);
+  // Drops what waits for a worker. Called when no thread runs any more.
+  void abandon();
+
+ private:
+  template <typename T>
+  using Awaitable = boost::asio::awaitable<T, Executor>;
+  // What continues a coroutine. (Boost 1.81's any_completion_handler, made for this, copies itself
+  // without end when it is assigned.)
+  using Resume =
+      boost::asio::async_result<boost::asio::use_awaitable_t<Executor>, void()>::handler_type;
+  enum class Waiting : std::uint8_t { kIdle, kRequest, kWorker, kReply, kLinger };
+
+  // Reads at least a byte more behind those that are there; fewer than 1 are returned at the end of
+  // the stream, on errors and timeouts.
+  Awaitable<std::size_t> read_more(std::size_t wanted);
+  // The two return false where the client must be told so, see failure_, or has gone.
+  Awaitable<bool> read_body();
+  Awaitable<bool> read_chunks();
+  Awaitable<bool> write_rest(std::span<const char> bytes);
+  Awaitable<void> work();
+  // Sends an error, and closes so that the client can still read it.
+  Awaitable<void> fail(int status, std::string_view message);
+  Awaitable<void> linger();
+
+  // Parses the head that stands at begin_. False if it is none; failure_ says why.
+  bool parse_head();
+  void begin_request();
+  bool refuse_request(int status, std::string message);
+  protocol::Request request() const;
+  void wait_for(Waiting what, Clock::duration limit);
+  std::string_view unread() const noexcept { return input_.view().substr(begin_); }
+  std::size_t room_for(std::size_t bytes);
+  void run() noexcept override;
+
+  IoThread& thread_;
+  Shared& shared_;
+  Socket socket_;
+  protocol::Exchange exchange_;
+  protocol::Buffer input_;   // what was read; the current request begins at begin_
+  protocol::Buffer chunks_;  // a chunked body, put together
+  std::size_t begin_ = 0;
+  std::size_t head_size_ = 0;
+  std::size_t body_size_ = 0;  // 0 for a chunked one
+  std::optional<HeadParser> parser_;
+  int failure_ = 0;  // the status with which to refuse the request; 0: the client has gone
+  std::string failure_message_;
+  std::optional<Resume> resume_;  // set while a worker works
+  Waiting waiting_ = Waiting::kIdle;
+  bool expired_ = false;
+  Clock::time_point deadline_;
+  Clock::time_point request_start_;
+  std::list<Connection*>::iterator place_;
+};
+
+}  // namespace kerf::server

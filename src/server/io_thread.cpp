@@ -1,0 +1,46 @@
+#include "server/io_thread.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <utility>
+#include <vector>
+
+#include "server/connection.h"
+
+namespace kerf::server {
+
+namespace asio = boost::asio;
+
+IoThread::IoThread(Shared& shared) : shared_(shared), sweeper_(context_) { sweep(); }
+
+IoThread::~IoThread() {
+  // No thread runs any more: what still waits for a worker would keep itself alive.
+  const std::vector<Connection*> left(connections_.begin(), connections_.end());
+  for (Connection* connection : left) connection->abandon();
+}
+
+void IoThread::accept(Socket socket) {
+  auto connection = std::make_shared<Connection>(*this, shared_, std::move(socket));
+  asio::co_spawn(context_, connection->serve(), [connection](const std::exception_ptr&) {});
+}
+
+void IoThread::refuse(Socket socket) {
+  auto connection = std::make_shared<Connection>(*this, shared_, std::move(socket));
+  asio::co_spawn(context_, connection->refuse(), [connection](const std::exception_ptr&) {});
+}
+
+void IoThread::drain() {
+  asio::post(context_, [this] { sweeper_.cancel(); });
+}
+
+void IoThread::sweep() {
+  using namespace std::chrono_literals;
+  sweeper_.expires_after(shared_.draining ? 20ms : 500ms);
+  sweeper_.async_wait([this](const boost::system::error_code&) {
+    const Clock::time_point now = Clock::now();
+    for (Connection* connection : connections_) connection->expire(now);
+    sweep();
+  });
+}
+
+}  // namespace kerf::server

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <atomic>
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/wait_traits.hpp>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <list>
+
+#include "protocol/exchange.h"
+#include "serving/workers.h"
+
+namespace kerf::server {
+
+class Connection;
+using Clock = std::chrono::steady_clock;
+// On the concrete executor: the polymorphic one costs an indirect call and a count per operation.
+using Executor = boost::asio::io_context::executor_type;
+using Socket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, Executor>;
+using Timer = boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>, Executor>;
+
+// What all connections of a server share.
+struct Shared {
+  protocol::Service& service;
+  serving::Workers& workers;
+  Clock::duration idle_timeout;
+  Clock::duration request_timeout;
+  std::atomic<bool> draining = false;
+  std::atomic<std::size_t> connections = 0;
+};
+
+// A thread with an event loop of its own and the connections dealt to it, which never leave it.
+class IoThread {
+ public:
+  explicit IoThread(Shared& shared);
+  ~IoThread();
+
+  boost::asio::io_context& context() noexcept { return context_; }
+
+  // Takes a connected socket of this thread's context. Any thread.
+  void accept(Socket socket);
+  // Takes one that is only to be told that there is no room.
+  void refuse(Socket socket);
+  // Closes idle connections now, others after their reply. Any thread.
+  void drain();
+
+  // Of this thread's connections; read when the thread has ended.
+  std::uint64_t requests = 0;
+  std::uint64_t errors = 0;
+
+ private:
+  friend class Connection;
+  void sweep();
+
+  boost::asio::io_context context_{1};
+  Shared& shared_;
+  Timer sweeper_;
+  std::list<Connection*> connections_;  // used by this thread only
+};
+
+}  // namespace kerf::server

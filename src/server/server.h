@@ -1,0 +1,56 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "serving/limits.h"
+#include "serving/repository.h"
+
+namespace kerf::server {
+
+struct ServerOptions {
+  std::string address = "127.0.0.1";  // an IP address; "0.0.0.0" or "::" for all interfaces
+  std::uint16_t port = 8000;          // 0: any free one, see Server::port()
+  unsigned io_threads = 0;            // 0: one per core
+  unsigned worker_threads = 0;        // for runs too long for an I/O thread; 0: one per core
+  std::size_t max_connections = 4096;
+  serving::Limits limits;
+  std::chrono::milliseconds idle_timeout{75'000};     // between the requests of a connection
+  std::chrono::milliseconds request_timeout{30'000};  // for a request to arrive, beside its size
+  std::chrono::milliseconds drain_timeout{25'000};    // for running requests to end at a stop
+  bool handle_signals = true;                         // SIGTERM and SIGINT stop the server
+};
+
+// Serves models over HTTP/1.1 by the Open Inference Protocol. Made and run by one thread; stop()
+// may be called from any.
+//
+//   Server server({.port = 8000});                       // takes the port, refuses connections
+//   server.serve(Repository::load(find_models(paths)));  // listens; returns when stopped
+class Server {
+ public:
+  // Takes the address and port, so that a port in use is known before models are loaded. Throws
+  // Error(kUnavailable) where that fails, Error(kInvalidArgument) for an address that is none.
+  explicit Server(ServerOptions options);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  std::uint16_t port() const noexcept;
+  std::string url() const;  // "http://127.0.0.1:8000"
+
+  // Listens and serves until stop() or a signal: then it accepts no more connections, says that it
+  // is not ready, lets running requests end within the drain timeout, and returns. Called once.
+  void serve(std::shared_ptr<const serving::Repository> repository);
+
+  // Ends serve(), also one that has not begun.
+  void stop();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kerf::server
