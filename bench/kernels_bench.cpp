@@ -2,6 +2,8 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
+#include <cstring>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -37,17 +39,19 @@ void run(benchmark::State& state, const Op& op, const std::vector<Shape>& shapes
   std::vector<Tensor> values;
   std::vector<Tensor> constants;
   std::vector<const void*> operand_pointers;
+  std::vector<Memory> memory;  // aligned, as plans lay out their values
   for (const Shape& shape : shapes) {
     operands.push_back({DType::kFloat32, shape});
     values.push_back(tensor(operands.back()));
-    operand_pointers.push_back(values.back().data());
+    memory.push_back(allocate(values.back().byte_size()));
+    std::memcpy(memory.back().get(), values.back().data(), values.back().byte_size());
+    operand_pointers.push_back(memory.back().get());
     constants.push_back(values.size() > constant ? values.back() : Tensor());
   }
   const std::vector<ValueType> results = program::infer(op, operands);
   program::ConstantCache cache;
   const KernelPtr kernel = make_kernel(
       op, {.operands = operands, .results = results, .constants = constants, .cache = cache});
-  std::vector<Memory> memory;
   std::vector<void*> result_pointers;
   for (const ValueType& type : results) {
     memory.push_back(allocate(static_cast<std::size_t>(type.shape.element_count()) * 4));

@@ -1,116 +1,172 @@
-#include <array>
+#include <algorithm>
 
 #include "engine/kernel.h"
-#include "engine/kernels/activation.h"
+#include "engine/kernels/clamp.h"
+#include "engine/kernels/depthwise_span.h"
+#include "engine/kernels/tile.h"
+#include "engine/kernels/window_rows.h"
+#include "engine/parallel.h"
 
 namespace kerf::engine {
 namespace {
 
-// Grouped convolution; a depthwise one has a group per input channel.
-class ConvKernel final : public Kernel {
+constexpr double kBytesPerSecond = 2e10;
+
+// Direct, vectorised over the channels. With a multiplier, on a copy of the input that repeats each
+// channel.
+class DepthwiseConvKernel final : public Kernel {
  public:
-  ConvKernel(const program::Window& window, std::int64_t groups, const program::Epilogue& epilogue,
-             const KernelSpec& spec)
-      : window_(window), groups_(groups), epilogue_(epilogue) {
-    const Shape& x = spec.operands[0].shape;
-    const Shape& y = spec.results[0].shape;
-    batch_ = x[0];
-    in_ = x.back() / groups;
-    out_ = y.back() / groups;
-    for (std::size_t axis = 0; axis < window.rank; ++axis) {
-      const std::size_t i = axis + 3 - window.rank;
-      size_[i] = x[axis + 1];
-      output_[i] = y[axis + 1];
-      kernel_[i] = window.size[axis];
-      stride_[i] = window.strides[axis];
-      dilation_[i] = window.dilation[axis];
-      before_[i] = program::window_axis(window, axis, x[axis + 1]).before;
+  DepthwiseConvKernel(const program::DepthwiseConv& op, const KernelSpec& spec)
+      : epilogue_(op.epilogue),
+        clamp_(as_clamp(op.epilogue.activation)),
+        geometry_(op.window, spec.operands[0].shape, spec.results[0].shape),
+        channels_(static_cast<std::size_t>(spec.results[0].shape.back())),
+        inputs_(static_cast<std::size_t>(spec.operands[0].shape.element_count())),
+        multiplier_(
+            inputs_ == 0 ? 1 : channels_ / static_cast<std::size_t>(spec.operands[0].shape.back())),
+        any_(&depthwise_functions(0, 0)),
+        whole_(geometry_.dilation[2] == 1
+                   ? &depthwise_functions(geometry_.kernel[2],
+                                          static_cast<std::size_t>(geometry_.stride[2]))
+                   : any_),
+        activate_(tile_set().activate) {
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      for (std::size_t o = 0; o < geometry_.output[axis]; ++o)
+        ranges_[axis].push_back(range(axis, o));
     }
+    const std::size_t taps = geometry_.kernel[0] * geometry_.kernel[1] * geometry_.kernel[2];
+    const auto outputs = static_cast<double>(geometry_.outputs() * channels_);
+    seconds_ = 5e-8 + 4 * outputs * static_cast<double>(taps) / tile_set().flops_per_second +
+               4 * (outputs + static_cast<double>(inputs_ * multiplier_)) / kBytesPerSecond;
   }
 
   bool run(const KernelRun& run) const noexcept override {
     const auto* x = static_cast<const float*>(run.operands[0]);
-    std::size_t next = 2;
-    const auto* bias = epilogue_.bias ? static_cast<const float*>(run.operands[next++]) : nullptr;
-    const auto* residual =
-        epilogue_.residual ? static_cast<const float*>(run.operands[next]) : nullptr;
-    const auto* w = static_cast<const float*>(run.operands[1]);
-    auto* y = static_cast<float*>(run.results[0]);
-    std::int64_t at = 0;
-    for (std::int64_t n = 0; n < batch_; ++n) {
-      for (std::int64_t i = 0; i < output_[0]; ++i) {
-        for (std::int64_t j = 0; j < output_[1]; ++j) {
-          for (std::int64_t k = 0; k < output_[2]; ++k) {
-            for (std::int64_t o = 0; o < groups_ * out_; ++o, ++at) {
-              float sum = cell(x, w, n, {i, j, k}, o);
-              if (bias != nullptr) sum += bias[o];
-              if (residual != nullptr) sum += residual[at];
-              y[at] = apply(epilogue_.activation, sum);
-            }
-          }
-        }
-      }
+    if (multiplier_ != 1) {
+      auto* repeated = reinterpret_cast<float*>(run.scratch);
+      repeat(x, repeated, run.pool);
+      x = repeated;
     }
+    std::size_t next = 2;
+    DepthwiseSpan span;
+    span.channels = channels_;
+    span.output_step = static_cast<std::size_t>(geometry_.stride[2]) * channels_;
+    span.bias = epilogue_.bias ? static_cast<const float*>(run.operands[next++]) : nullptr;
+    span.residual = epilogue_.residual ? static_cast<const float*>(run.operands[next]) : nullptr;
+    span.clamp = clamp_.has_value();
+    if (clamp_) {
+      span.low = clamp_->low;
+      span.high = clamp_->high;
+    }
+    std::size_t cell = channels_;
+    std::size_t tap = channels_;
+    for (std::size_t axis = 3; axis-- > 0;) {
+      span.x_step[axis] = static_cast<std::size_t>(geometry_.dilation[axis]) * cell;
+      span.weight_step[axis] = tap;
+      cell *= geometry_.size[axis];
+      tap *= geometry_.kernel[axis];
+    }
+    const auto* weights = static_cast<const float*>(run.operands[1]);
+    auto* y = static_cast<float*>(run.results[0]);
+    const std::size_t lines = geometry_.batch * geometry_.output[0] * geometry_.output[1];
+    parallel_ranges(run.pool, lines, seconds_, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t i = begin; i < end; ++i) line(span, x, weights, y, i);
+    });
     return true;
   }
 
-  double estimated_seconds() const noexcept override {
-    double multiplies = static_cast<double>(batch_ * in_ * out_ * groups_);
-    for (std::size_t i = 0; i < 3; ++i)
-      multiplies *= static_cast<double>(output_[i]) * static_cast<double>(kernel_[i]);
-    return 2e-10 * multiplies;
+  std::size_t scratch_bytes() const noexcept override {
+    return multiplier_ == 1 ? 0 : inputs_ * multiplier_ * sizeof(float);
   }
+  bool may_overwrite(std::size_t operand) const noexcept override {
+    return epilogue_.residual && operand == 2U + (epilogue_.bias ? 1 : 0);
+  }
+  double estimated_seconds() const noexcept override { return seconds_; }
 
  private:
-  using Index = std::array<std::int64_t, 3>;
+  // The taps of an output on one axis that are not padding, and the first one's input cell.
+  struct Range {
+    std::size_t tap = 0;
+    std::size_t count = 0;
+    std::size_t cell = 0;
+    bool whole = false;
+  };
 
-  float cell(const float* x, const float* w, std::int64_t n, const Index& output,
-             std::int64_t o) const noexcept {
-    const std::int64_t channels = groups_ * in_;
-    const std::int64_t first = o / out_ * in_;
-    float sum = 0;
-    Index tap;
-    for (tap[0] = 0; tap[0] < kernel_[0]; ++tap[0]) {
-      for (tap[1] = 0; tap[1] < kernel_[1]; ++tap[1]) {
-        for (tap[2] = 0; tap[2] < kernel_[2]; ++tap[2]) {
-          std::int64_t from = n;
-          std::int64_t weight = 0;
-          bool inside = true;
-          for (std::size_t i = 0; i < 3; ++i) {
-            const std::int64_t p = output[i] * stride_[i] + tap[i] * dilation_[i] - before_[i];
-            inside = inside && p >= 0 && p < size_[i];
-            from = from * size_[i] + p;
-            weight = weight * kernel_[i] + tap[i];
-          }
-          if (!inside) continue;
-          for (std::int64_t c = 0; c < in_; ++c) {
-            sum += x[from * channels + first + c] * w[(weight * in_ + c) * groups_ * out_ + o];
-          }
-        }
+  Range range(std::size_t axis, std::size_t o) const {
+    Range range;
+    for (std::size_t tap = 0; tap < geometry_.kernel[axis]; ++tap) {
+      const std::int64_t cell = geometry_.cell(axis, o, tap);
+      if (cell < 0) continue;
+      if (range.count++ == 0) {
+        range.tap = tap;
+        range.cell = static_cast<std::size_t>(cell);
       }
     }
-    return sum;
+    range.whole = range.count == geometry_.kernel[axis];
+    return range;
   }
 
-  program::Window window_;
-  std::int64_t groups_;
+  void repeat(const float* x, float* to, ThreadPool* pool) const noexcept {
+    const double seconds = 4 * static_cast<double>(inputs_ * multiplier_) / kBytesPerSecond;
+    parallel_ranges(pool, inputs_, seconds, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t i = begin; i < end; ++i)
+        std::fill_n(to + i * multiplier_, multiplier_, x[i]);
+    });
+  }
+
+  // The outputs along the innermost axis: one at a time where padding is near, else several.
+  void line(DepthwiseSpan span, const float* x, const float* weights, float* y,
+            std::size_t line) const noexcept {
+    const std::size_t o1 = line % geometry_.output[1];
+    const std::size_t o0 = line / geometry_.output[1] % geometry_.output[0];
+    const std::size_t sample = line / geometry_.output[1] / geometry_.output[0];
+    const Range& r0 = ranges_[0][o0];
+    const Range& r1 = ranges_[1][o1];
+    const std::size_t row = (sample * geometry_.size[0] + r0.cell) * geometry_.size[1] + r1.cell;
+    const std::size_t width = geometry_.output[2];
+    const std::size_t out = line * width * channels_;
+    const float* residual = span.residual;
+    for (std::size_t o = 0; o < width;) {
+      const Range& r2 = ranges_[2][o];
+      std::size_t count = 1;
+      if (r2.whole) {
+        std::size_t run = 1;
+        while (o + run < width && ranges_[2][o + run].whole) ++run;
+        const std::size_t parts =
+            (run + DepthwiseSpan::kMaxOutputs - 1) / DepthwiseSpan::kMaxOutputs;
+        count = (run + parts - 1) / parts;
+      }
+      span.taps = {r0.count, r1.count, r2.count};
+      span.x = x + (row * geometry_.size[2] + r2.cell) * channels_;
+      span.weights = weights + r0.tap * span.weight_step[0] + r1.tap * span.weight_step[1] +
+                     r2.tap * span.weight_step[2];
+      span.y = y + out + o * channels_;
+      span.residual = residual != nullptr ? residual + out + o * channels_ : nullptr;
+      (r2.whole ? *whole_ : *any_)[count - 1](span);
+      o += count;
+    }
+    if (!clamp_ && !epilogue_.activation.identity()) {
+      activate_(epilogue_.activation, y + out, 1, width * channels_, 0);
+    }
+  }
+
   program::Epilogue epilogue_;
-  std::int64_t batch_ = 0;
-  std::int64_t in_ = 0;   // channels of one group
-  std::int64_t out_ = 0;  // channels of one group
-  Index size_{1, 1, 1};
-  Index output_{1, 1, 1};
-  Index kernel_{1, 1, 1};
-  Index stride_{1, 1, 1};
-  Index dilation_{1, 1, 1};
-  Index before_{0, 0, 0};
+  std::optional<Clamp> clamp_;
+  WindowGeometry geometry_;
+  std::size_t channels_;  // of the result
+  std::size_t inputs_;    // floats
+  std::size_t multiplier_;
+  std::array<std::vector<Range>, 3> ranges_;
+  const DepthwiseFunctions* any_;
+  const DepthwiseFunctions* whole_;  // where no tap on the innermost axis is padding
+  ActivateBlockFunction activate_;
+  double seconds_ = 0;
 };
 
 }  // namespace
 
-// A kernel (window, in, multiplier) is, read as (window, 1, in * multiplier), one of `in` groups.
 KernelPtr make_kernel(const program::DepthwiseConv& op, const KernelSpec& spec) {
-  return std::make_unique<ConvKernel>(op.window, spec.operands[0].shape.back(), op.epilogue, spec);
+  return std::make_unique<DepthwiseConvKernel>(op, spec);
 }
 
 }  // namespace kerf::engine

@@ -1,6 +1,6 @@
 #include "engine/kernels/product.h"
 
-#include <limits>
+#include "engine/kernels/clamp.h"
 
 namespace kerf::engine {
 namespace {
@@ -29,14 +29,10 @@ Product::Product(std::size_t rows, std::size_t taps, std::size_t depth, std::siz
       taps_(taps),
       depth_(depth),
       blocks_(divide_up(rows, tiles_->rows)) {
-  using program::Function;
-  if (activation.function == Function::kRelu && activation.a == 0 && activation.c == 0) {
+  if (const auto limits = as_clamp(activation)) {
     clamp_ = true;
-    high_ = activation.b;
-  } else if (activation.function == Function::kHardTanh) {
-    clamp_ = true;
-    low_ = -1;
-    high_ = 1;
+    low_ = limits->low;
+    high_ = limits->high;
   } else {
     activate_ = !activation.identity();
   }
