@@ -9,7 +9,7 @@ namespace kerf::formats {
 namespace {
 
 [[noreturn]] void cannot_write(const std::filesystem::path& file, const char* reason) {
-  throw Error(ErrorCode::kInvalidArgument, fmt::format("the file cannot be written: {}", reason),
+  throw Error(ErrorCode::kUnavailable, fmt::format("the file cannot be written: {}", reason),
               file.string());
 }
 
