@@ -1,0 +1,12 @@
+# The libraries that libkerf is linked with. Included when kerf is built, and installed for
+# kerfConfig.cmake, which includes it when a project uses the library.
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 REQUIRED COMPONENTS json)
+find_package(fmt REQUIRED)
+find_package(PkgConfig REQUIRED)
+# Debian's libzip CMake files want its command-line tools; pkg-config does not.
+pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
+pkg_check_modules(LIBDEFLATE REQUIRED IMPORTED_TARGET libdeflate)
+pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
+pkg_check_modules(HDF5 REQUIRED IMPORTED_TARGET hdf5)
+pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)

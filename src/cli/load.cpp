@@ -1,0 +1,12 @@
+#include "cli/load.h"
+
+#include "cli/progress.h"
+
+namespace kerf::cli {
+
+Model load_model(const std::filesystem::path& file) {
+  Progress progress("reading " + file.filename().string());
+  return Model::load(file, {.progress = [&](double share) { progress.update(share); }});
+}
+
+}  // namespace kerf::cli

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <filesystem>
+
+#include "kerf/model.h"
+
+namespace kerf::cli {
+
+// Model::load with a progress bar on stderr.
+Model load_model(const std::filesystem::path& file);
+
+}  // namespace kerf::cli

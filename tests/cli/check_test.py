@@ -1,0 +1,53 @@
+"""kerf check: a verdict on each file, with every reason."""
+import json
+import unittest
+import zipfile
+
+import kerf
+
+RECOMMENDER = kerf.MODELS / "recommender.keras"
+
+
+class Check(kerf.TestCase):
+    def changed(self, name, change):
+        """A copy of the recommender whose config went through `change`."""
+        file = self.scratch / name
+        with zipfile.ZipFile(RECOMMENDER) as good, zipfile.ZipFile(file, "w") as bad:
+            for member in good.namelist():
+                data = good.read(member)
+                if member == "config.json":
+                    config = json.loads(data)
+                    change(config)
+                    data = json.dumps(config)
+                bad.writestr(member, data)
+        return file
+
+    def test_good_models_can_be_served(self):
+        out, _ = self.kerf("check", RECOMMENDER, kerf.MODELS / "classifier.keras")
+        self.assertEqual(out.count("can be served"), 2)
+        self.assertIn("Segment int32 (?, 1), Features float32 (?, 10) -> dense_final float32", out)
+
+    def test_unknown_layers_are_all_named(self):
+        def change(config):
+            for layer in config["config"]["layers"]:
+                if layer["config"]["name"] in ("flat", "dense_hidden"):
+                    layer["class_name"] = "Mystery" + layer["class_name"]
+
+        out, _ = self.kerf("check", self.changed("strange.keras", change), code=1)
+        self.assertIn("strange.keras: cannot be served", out)
+        for word in ("MysteryFlatten", "flat", "MysteryDense", "dense_hidden"):
+            self.assertIn(word, out)
+
+    def test_files_that_are_no_models(self):
+        (self.scratch / "text.keras").write_text("hello")
+        (self.scratch / "half.keras").write_bytes(RECOMMENDER.read_bytes()[:9000])
+        (self.scratch / "empty.h5").touch()
+        out, _ = self.kerf("check", "text.keras", "half.keras", "empty.h5", "none.keras",
+                           RECOMMENDER, code=1)
+        for name in ("text.keras", "half.keras", "empty.h5", "none.keras"):
+            self.assertRegex(out, rf"(?m)^{name}: cannot be served, for 1 reason:\n  \S.+$")
+        self.assertIn("recommender.keras: can be served", out)
+
+
+if __name__ == "__main__":
+    unittest.main()
