@@ -1,0 +1,48 @@
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/plan.h"
+#include "graph/cut.h"
+#include "layers/lower.h"
+#include "program/program.h"
+
+namespace kerf::testing_support {
+
+// Lowers, optimises, compiles and runs a cut once, on this thread.
+inline std::vector<Tensor> run(const graph::Cut& cut, std::span<const Tensor> feeds,
+                               program::ConstantCache& cache) {
+  const auto program =
+      std::make_shared<const program::Program>(program::optimize(layers::lower(cut, cache), cache));
+  std::vector<Shape> shapes;
+  for (const Tensor& feed : feeds) shapes.push_back(feed.shape());
+  const auto plan = engine::Plan::compile(program, shapes, cache);
+  std::vector<Tensor> converted;
+  std::vector<const void*> feed_data;
+  for (std::size_t i = 0; i < feeds.size(); ++i) {
+    converted.push_back(feeds[i].cast(plan->feeds()[i].dtype));
+    feed_data.push_back(converted.back().data());
+  }
+  std::vector<std::vector<std::byte>> results;
+  std::vector<void*> fetch_data;
+  for (const program::ValueType& type : plan->fetches()) {
+    results.emplace_back(static_cast<std::size_t>(type.shape.element_count()) *
+                         dtype_size(type.dtype));
+    fetch_data.push_back(results.back().data());
+  }
+  engine::Workspace workspace;
+  const engine::RunStatus status =
+      plan->run(feed_data, fetch_data, workspace.reserve(plan->workspace_bytes()));
+  if (!status.ok) throw Error(ErrorCode::kInvalidArgument, status.message, status.source);
+  std::vector<Tensor> tensors;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const program::ValueType& type = plan->fetches()[i];
+    tensors.push_back(Tensor::copy_of(type.dtype, type.shape, results[i]));
+  }
+  return tensors;
+}
+
+}  // namespace kerf::testing_support
