@@ -88,8 +88,8 @@ TEST(FoldAffine, WhatOthersReadStays) {
   const Program program = check(
       p.build({p.affine(fetched), fetched, p.affine(shared), p.relu(shared), p.affine(activated)}));
   EXPECT_THAT(ops_of(program),
-              ElementsAre("Linear +bias", "Linear +bias", "Linear +bias", "Unary relu",
-                                           "Affine", "Affine", "Unary relu", "Affine"));
+              ElementsAre("Linear +bias", "Linear +bias", "Linear +bias", "Unary relu", "Affine",
+                          "Affine", "Unary relu", "Affine"));
 }
 
 TEST(FoldAffine, OperandsThatBroadcastTheResultAreLeftAlone) {

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "engine/plan.h"
+#include "tests/engine/reference.h"
 
 namespace kerf::program {
 namespace {
@@ -23,8 +24,50 @@ Tensor random_tensor(const ValueType& type, std::mt19937& random) {
   return type.dtype == DType::kFloat32 ? floats : floats.cast(type.dtype);
 }
 
-std::vector<Tensor> run(const Program& program, const std::vector<Tensor>& feeds) {
-  static ConstantCache cache;
+std::vector<Tensor> random_feeds(const Program& program) {
+  std::mt19937 random{7};
+  std::vector<Tensor> feeds;
+  for (const ValueId feed : program.feeds) {
+    feeds.push_back(random_tensor(program.values[feed].type, random));
+  }
+  return feeds;
+}
+
+void expect_equal(const std::vector<Tensor>& wanted, const std::vector<Tensor>& given, bool exact) {
+  ASSERT_EQ(wanted.size(), given.size());
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    ASSERT_EQ(wanted[i].dtype(), given[i].dtype()) << "fetch " << i;
+    ASSERT_EQ(wanted[i].shape(), given[i].shape()) << "fetch " << i;
+    if (exact || wanted[i].dtype() != DType::kFloat32) {
+      EXPECT_TRUE(std::ranges::equal(wanted[i].bytes(), given[i].bytes())) << "fetch " << i;
+      continue;
+    }
+    const auto a = wanted[i].as<float>();
+    const auto b = given[i].as<float>();
+    float largest = 0;
+    for (const float value : a) largest = std::max(largest, std::abs(value));
+    for (std::size_t k = 0; k < a.size(); ++k) {
+      ASSERT_NEAR(a[k], b[k], 1e-5F * largest) << "fetch " << i << ", element " << k;
+    }
+  }
+}
+
+}  // namespace
+
+void expect_same_results(const Program& expected, const Program& actual, bool exact) {
+  SCOPED_TRACE(expected.to_string() + "----\n" + actual.to_string());
+  ASSERT_EQ(expected.feeds.size(), actual.feeds.size());
+  for (std::size_t i = 0; i < expected.feeds.size(); ++i) {
+    ASSERT_EQ(expected.values[expected.feeds[i]].type, actual.values[actual.feeds[i]].type);
+  }
+  const std::vector<Tensor> feeds = random_feeds(expected);
+  expect_equal(reference::evaluate(expected, feeds), reference::evaluate(actual, feeds), exact);
+}
+
+void expect_engine_agrees(const Program& program) {
+  SCOPED_TRACE(program.to_string());
+  const std::vector<Tensor> feeds = random_feeds(program);
+  ConstantCache cache;
   std::vector<Shape> shapes;
   std::vector<const void*> inputs;
   for (const Tensor& feed : feeds) {
@@ -48,39 +91,7 @@ std::vector<Tensor> run(const Program& program, const std::vector<Tensor>& feeds
     const ValueType& fetch = plan->fetches()[i];
     results.push_back(Tensor::copy_of(fetch.dtype, fetch.shape, memory[i]));
   }
-  return results;
-}
-
-}  // namespace
-
-void expect_same_results(const Program& expected, const Program& actual, bool exact) {
-  SCOPED_TRACE(expected.to_string() + "----\n" + actual.to_string());
-  ASSERT_EQ(expected.feeds.size(), actual.feeds.size());
-  ASSERT_EQ(expected.fetches.size(), actual.fetches.size());
-  std::mt19937 random{7};
-  std::vector<Tensor> feeds;
-  for (std::size_t i = 0; i < expected.feeds.size(); ++i) {
-    const ValueType& type = expected.values[expected.feeds[i]].type;
-    ASSERT_EQ(type, actual.values[actual.feeds[i]].type);
-    feeds.push_back(random_tensor(type, random));
-  }
-  const std::vector<Tensor> wanted = run(expected, feeds);
-  const std::vector<Tensor> given = run(actual, feeds);
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    ASSERT_EQ(wanted[i].dtype(), given[i].dtype()) << "fetch " << i;
-    ASSERT_EQ(wanted[i].shape(), given[i].shape()) << "fetch " << i;
-    if (exact || wanted[i].dtype() != DType::kFloat32) {
-      EXPECT_TRUE(std::ranges::equal(wanted[i].bytes(), given[i].bytes())) << "fetch " << i;
-      continue;
-    }
-    const auto a = wanted[i].as<float>();
-    const auto b = given[i].as<float>();
-    float largest = 0;
-    for (const float value : a) largest = std::max(largest, std::abs(value));
-    for (std::size_t k = 0; k < a.size(); ++k) {
-      ASSERT_NEAR(a[k], b[k], 1e-5F * largest) << "fetch " << i << ", element " << k;
-    }
-  }
+  expect_equal(reference::evaluate(program, feeds), results, false);
 }
 
 }  // namespace kerf::program

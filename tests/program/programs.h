@@ -82,8 +82,10 @@ inline std::vector<std::string> ops_of(const Program& program) {
 }
 
 // Fails the test unless both programs take and give tensors of the same types and, for random feeds
-// with 3 for every unknown dimension, give the same numbers: within 1e-5 of each tensor's largest
-// magnitude, or bit for bit if `exact`.
+// with 3 for every unknown dimension, give the same numbers by the naive interpreter: within 1e-5
+// of each tensor's largest magnitude, or bit for bit if `exact`.
 void expect_same_results(const Program& expected, const Program& actual, bool exact = false);
+// Fails the test unless the engine computes what the naive interpreter does.
+void expect_engine_agrees(const Program& program);
 
 }  // namespace kerf::program

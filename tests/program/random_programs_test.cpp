@@ -134,6 +134,7 @@ TEST(RandomPrograms, GiveTheSameResultsOptimised) {
     const Program program = optimize(before, cache);
     EXPECT_LE(program.instructions.size(), before.instructions.size());
     expect_same_results(before, program);
+    expect_engine_agrees(program);
     if (HasFailure()) FAIL() << "seed " << seed;
   }
 }
