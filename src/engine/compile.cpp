@@ -60,7 +60,7 @@ class Compiler {
                                             const Kernel& kernel, std::size_t bytes) const;
   void place_arguments();
   Place place_of(std::uint32_t storage) const;
-  std::size_t bytes_of(const ValueType& type) const;
+  std::size_t bytes_of(const ValueType& type) const;  // throws above the limit
   std::vector<ValueType> types_of(const std::vector<ValueId>& ids) const;
   const std::string& source_of(const Instruction& instruction) const;
 
@@ -122,7 +122,8 @@ void Compiler::bind_feeds(std::span<const Shape> shapes) {
                               shapes[i].to_string(), declared.shape.to_string()));
     }
     types_[program_.feeds[i]] = {declared.dtype, shapes[i]};
-    parts_.feeds.push_back({declared.dtype, shapes[i]});
+    bytes_of(types_[program_.feeds[i]]);
+    parts_.feeds.push_back(types_[program_.feeds[i]]);
   }
   for (std::size_t i = 0; i < types_.size(); ++i) {
     if (program_.is_constant(static_cast<ValueId>(i))) {

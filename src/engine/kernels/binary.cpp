@@ -1,5 +1,8 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <memory>
 #include <type_traits>
 
@@ -14,75 +17,77 @@ namespace {
 
 using Kind = program::Binary::Kind;
 
-// Integers wrap around; dividing by zero gives 0. NaN stays NaN.
 template <Kind kKind, typename T>
-auto combine(T a, T b) noexcept {
-  using U = std::conditional_t<std::is_same_v<T, bool>, int, T>;
-  if constexpr (kKind == Kind::kEqual) {
-    return a == b;
-  } else if constexpr (kKind == Kind::kNotEqual) {
-    return a != b;
-  } else if constexpr (kKind == Kind::kGreater) {
-    return a > b;
-  } else if constexpr (kKind == Kind::kGreaterEqual) {
-    return a >= b;
-  } else if constexpr (kKind == Kind::kLess) {
-    return a < b;
-  } else if constexpr (kKind == Kind::kLessEqual) {
-    return a <= b;
-  } else if constexpr (kKind == Kind::kAnd) {
-    return a != T{} && b != T{};
-  } else if constexpr (kKind == Kind::kOr) {
-    return a != T{} || b != T{};
-  } else if constexpr (kKind == Kind::kMaximum) {
-    if constexpr (std::is_floating_point_v<T>) {
-      return a > b || a != a ? a : b;
-    } else {
-      return static_cast<T>(std::max(a, b));
-    }
-  } else if constexpr (kKind == Kind::kMinimum) {
-    if constexpr (std::is_floating_point_v<T>) {
-      return a < b || a != a ? a : b;
-    } else {
-      return static_cast<T>(std::min(a, b));
-    }
-  } else if constexpr (std::is_same_v<T, bool>) {
-    if constexpr (kKind == Kind::kAdd) return a || b;
-    if constexpr (kKind == Kind::kMultiply) return a && b;
-    return static_cast<bool>(U{a} - U{b});
-  } else if constexpr (std::is_floating_point_v<T>) {
-    if constexpr (kKind == Kind::kAdd) return a + b;
-    if constexpr (kKind == Kind::kSubtract) return a - b;
-    if constexpr (kKind == Kind::kMultiply) return a * b;
-    if constexpr (kKind == Kind::kDivide) return a / b;
-    if constexpr (kKind == Kind::kPower) return std::pow(a, b);
+bool compare(T a, T b) noexcept {
+  if constexpr (kKind == Kind::kEqual) return a == b;
+  if constexpr (kKind == Kind::kNotEqual) return a != b;
+  if constexpr (kKind == Kind::kGreater) return a > b;
+  if constexpr (kKind == Kind::kGreaterEqual) return a >= b;
+  if constexpr (kKind == Kind::kLess) return a < b;
+  return a <= b;
+}
+
+// Sums and products of bools are their or and and.
+template <Kind kKind>
+bool combine(Truth a, Truth b) noexcept {
+  constexpr bool kAnd = kKind == Kind::kAnd || kKind == Kind::kMultiply || kKind == Kind::kMinimum;
+  constexpr bool kOr = kKind == Kind::kOr || kKind == Kind::kAdd || kKind == Kind::kMaximum;
+  if constexpr (kAnd) {
+    return a.value() && b.value();
+  } else if constexpr (kOr) {
+    return a.value() || b.value();
   } else {
-    using W = std::make_unsigned_t<T>;
-    if constexpr (kKind == Kind::kAdd) return static_cast<T>(static_cast<W>(a) + static_cast<W>(b));
-    if constexpr (kKind == Kind::kSubtract) {
-      return static_cast<T>(static_cast<W>(a) - static_cast<W>(b));
-    }
-    if constexpr (kKind == Kind::kMultiply) {
-      return static_cast<T>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b));
-    }
-    if constexpr (kKind == Kind::kDivide) {
-      if (b == 0) return T{};
-      if constexpr (std::is_signed_v<T>) {
-        if (b == -1) return static_cast<T>(W{0} - static_cast<W>(a));
-      }
-      return static_cast<T>(a / b);
-    }
-    if constexpr (kKind == Kind::kPower) {
-      if constexpr (std::is_signed_v<T>) {
-        if (b < 0) return static_cast<T>(a == 1 ? 1 : a == -1 ? (b % 2 == 0 ? 1 : -1) : 0);
-      }
-      std::uint64_t product = 1;
-      auto factor = static_cast<std::uint64_t>(a);
-      for (auto n = static_cast<std::uint64_t>(b); n != 0; n >>= 1U, factor *= factor) {
-        if ((n & 1U) != 0) product *= factor;
-      }
-      return static_cast<T>(product);
-    }
+    return compare<kKind>(a.value(), b.value());
+  }
+}
+
+template <Kind kKind, std::floating_point T>
+T combine(T a, T b) noexcept {
+  if constexpr (kKind == Kind::kAdd) return a + b;
+  if constexpr (kKind == Kind::kSubtract) return a - b;
+  if constexpr (kKind == Kind::kMultiply) return a * b;
+  if constexpr (kKind == Kind::kDivide) return a / b;
+  if constexpr (kKind == Kind::kMaximum) return a > b || a != a ? a : b;
+  if constexpr (kKind == Kind::kMinimum) return a < b || a != a ? a : b;
+  return std::pow(a, b);
+}
+
+template <std::integral T>
+T power(T base, T exponent) noexcept {
+  if constexpr (std::is_signed_v<T>) {
+    if (exponent < 0) return base == 1 ? 1 : base != -1 ? 0 : exponent % 2 == 0 ? 1 : -1;
+  }
+  std::uint64_t product = 1;
+  auto factor = static_cast<std::uint64_t>(base);
+  for (auto n = static_cast<std::uint64_t>(exponent); n != 0; n >>= 1U, factor *= factor) {
+    if ((n & 1U) != 0) product *= factor;
+  }
+  return static_cast<T>(product);
+}
+
+// Wraps around; what is divided by zero is 0.
+template <Kind kKind, std::integral T>
+T combine(T a, T b) noexcept {
+  const auto x = static_cast<std::uint64_t>(a);
+  const auto y = static_cast<std::uint64_t>(b);
+  if constexpr (kKind == Kind::kAdd) return static_cast<T>(x + y);
+  if constexpr (kKind == Kind::kSubtract) return static_cast<T>(x - y);
+  if constexpr (kKind == Kind::kMultiply) return static_cast<T>(x * y);
+  if constexpr (kKind == Kind::kMaximum) return std::max(a, b);
+  if constexpr (kKind == Kind::kMinimum) return std::min(a, b);
+  if constexpr (kKind == Kind::kPower) return power(a, b);
+  if (b == 0) return 0;
+  if (std::is_signed_v<T> && b == static_cast<T>(-1)) return static_cast<T>(0 - x);
+  return static_cast<T>(a / b);
+}
+
+template <Kind kKind, typename T>
+auto apply(T a, T b) noexcept {
+  constexpr bool kComparison = kKind >= Kind::kEqual && kKind <= Kind::kLessEqual;
+  if constexpr (kComparison && !std::is_same_v<T, Truth>) {
+    return compare<kKind>(a, b);
+  } else {
+    return combine<kKind>(a, b);
   }
 }
 
@@ -95,7 +100,7 @@ class BinaryKernel final : public Kernel {
         seconds_(static_cast<double>(element_count(spec.results[0])) * 1e-9) {}
 
   bool run(const KernelRun& run) const noexcept override {
-    using R = decltype(combine<kKind>(T{}, T{}));
+    using R = decltype(apply<kKind>(T{}, T{}));
     const auto* a = static_cast<const T*>(run.operands[0]);
     const auto* b = static_cast<const T*>(run.operands[1]);
     auto* y = static_cast<R*>(run.results[0]);
@@ -109,7 +114,7 @@ class BinaryKernel final : public Kernel {
         const T* pb = b + at[1];
         R* py = y + row * columns;
         for (std::size_t i = 0; i < columns; ++i) {
-          py[i] = combine<kKind>(pa[i * step_a], pb[i * step_b]);
+          py[i] = apply<kKind>(pa[i * step_a], pb[i * step_b]);
         }
       }
     });
@@ -117,7 +122,7 @@ class BinaryKernel final : public Kernel {
   }
 
   bool may_overwrite(std::size_t) const noexcept override {
-    return sizeof(decltype(combine<kKind>(T{}, T{}))) == sizeof(T);
+    return sizeof(decltype(apply<kKind>(T{}, T{}))) == sizeof(T);
   }
   double estimated_seconds() const noexcept override { return seconds_; }
 
@@ -128,7 +133,7 @@ class BinaryKernel final : public Kernel {
 
 template <typename T>
 KernelPtr make_binary(Kind kind, const KernelSpec& spec) {
-  constexpr bool kBool = std::is_same_v<T, bool>;
+  constexpr bool kBool = std::is_same_v<T, Truth>;
   switch (kind) {
     case Kind::kAdd:
       return std::make_unique<BinaryKernel<Kind::kAdd, T>>(spec);
@@ -151,9 +156,11 @@ KernelPtr make_binary(Kind kind, const KernelSpec& spec) {
     case Kind::kLessEqual:
       return std::make_unique<BinaryKernel<Kind::kLessEqual, T>>(spec);
     case Kind::kAnd:
-      return std::make_unique<BinaryKernel<Kind::kAnd, T>>(spec);
+      if constexpr (kBool) return std::make_unique<BinaryKernel<Kind::kAnd, T>>(spec);
+      break;
     case Kind::kOr:
-      return std::make_unique<BinaryKernel<Kind::kOr, T>>(spec);
+      if constexpr (kBool) return std::make_unique<BinaryKernel<Kind::kOr, T>>(spec);
+      break;
     case Kind::kSubtract:
       if constexpr (!kBool) return std::make_unique<BinaryKernel<Kind::kSubtract, T>>(spec);
       break;
@@ -164,7 +171,8 @@ KernelPtr make_binary(Kind kind, const KernelSpec& spec) {
       if constexpr (!kBool) return std::make_unique<BinaryKernel<Kind::kPower, T>>(spec);
       break;
   }
-  throw Error(ErrorCode::kUnsupported, "bool tensors cannot be subtracted, divided or powered");
+  throw Error(ErrorCode::kUnsupported,
+              fmt::format("{} tensors have no such operation", dtype_name(spec.operands[0].dtype)));
 }
 
 template <typename T>
@@ -177,7 +185,7 @@ class SelectKernel final : public Kernel {
         seconds_(static_cast<double>(element_count(spec.results[0])) * 1e-9) {}
 
   bool run(const KernelRun& run) const noexcept override {
-    const auto* condition = static_cast<const bool*>(run.operands[0]);
+    const auto* condition = static_cast<const Truth*>(run.operands[0]);
     const auto* a = static_cast<const T*>(run.operands[1]);
     const auto* b = static_cast<const T*>(run.operands[2]);
     auto* y = static_cast<T*>(run.results[0]);
@@ -186,14 +194,14 @@ class SelectKernel final : public Kernel {
     parallel_ranges(run.pool, loops_.rows(), seconds_, [&](std::size_t begin, std::size_t end) {
       for (std::size_t row = begin; row < end; ++row) {
         const auto at = loops_.at(row);
-        const bool* pc = condition + at[0];
+        const Truth* pc = condition + at[0];
         const T* pa = a + at[1];
         const T* pb = b + at[2];
         T* py = y + row * columns;
         for (std::size_t i = 0; i < columns; ++i) {
           const T from_a = pa[i * loops_.strides[1][last]];
           const T from_b = pb[i * loops_.strides[2][last]];
-          py[i] = pc[i * loops_.strides[0][last]] ? from_a : from_b;
+          py[i] = pc[i * loops_.strides[0][last]].value() ? from_a : from_b;
         }
       }
     });
@@ -213,9 +221,9 @@ class NotKernel final : public Kernel {
   explicit NotKernel(const KernelSpec& spec) : count_(element_count(spec.results[0])) {}
 
   bool run(const KernelRun& run) const noexcept override {
-    const auto* x = static_cast<const bool*>(run.operands[0]);
-    auto* y = static_cast<bool*>(run.results[0]);
-    for (std::size_t i = 0; i < count_; ++i) y[i] = !x[i];
+    const auto* x = static_cast<const Truth*>(run.operands[0]);
+    auto* y = static_cast<Truth*>(run.results[0]);
+    for (std::size_t i = 0; i < count_; ++i) y[i] = Truth(!x[i].value());
     return true;
   }
 

@@ -10,12 +10,20 @@
 
 namespace kerf::engine {
 
+// A bool as callers feed it: any byte that is not zero is true. Kernels write 0 or 1.
+struct Truth {
+  std::uint8_t byte = 0;
+  Truth() = default;
+  explicit Truth(bool value) noexcept : byte(value ? 1 : 0) {}
+  bool value() const noexcept { return byte != 0; }
+};
+
 // Calls visitor(T{}) with the C++ type of a dtype that arithmetic kernels exist for.
 template <typename Visitor>
 auto visit_numeric(DType dtype, std::string_view op, Visitor&& visitor) {
   switch (dtype) {
     case DType::kBool:
-      return visitor(bool{});
+      return visitor(Truth{});
     case DType::kUInt8:
       return visitor(std::uint8_t{});
     case DType::kInt32:

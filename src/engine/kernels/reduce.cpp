@@ -26,8 +26,8 @@ struct Reduction {
     using Limits = std::numeric_limits<T>;
     if constexpr (kSums) {
       return kKind == Kind::kProduct ? 1 : 0;
-    } else if constexpr (kKind == Kind::kAny || kKind == Kind::kAll) {
-      return kKind == Kind::kAll;
+    } else if constexpr (std::is_same_v<T, Truth>) {
+      return Truth(kKind == Kind::kAll);
     } else if constexpr (kKind == Kind::kMax) {
       return Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
     } else {
@@ -41,9 +41,9 @@ struct Reduction {
     } else if constexpr (kSums) {
       return state + static_cast<State>(x);
     } else if constexpr (kKind == Kind::kAny) {
-      return state || x;
+      return Truth(state.value() || x.value());
     } else if constexpr (kKind == Kind::kAll) {
-      return state && x;
+      return Truth(state.value() && x.value());
     } else if constexpr (kKind == Kind::kMax) {
       return x > state || x != x ? x : state;
     } else {
@@ -60,7 +60,11 @@ struct Reduction {
         return static_cast<T>(static_cast<std::int64_t>(state) / static_cast<std::int64_t>(count));
       }
     }
-    return static_cast<T>(state);
+    if constexpr (std::is_same_v<T, Truth>) {
+      return state;
+    } else {
+      return static_cast<T>(state);
+    }
   }
 };
 
@@ -142,11 +146,13 @@ KernelPtr make_reduce(const program::Reduce& op, const KernelSpec& spec) {
 }  // namespace
 
 KernelPtr make_kernel(const program::Reduce& op, const KernelSpec& spec) {
-  if (op.kind == Kind::kAny) return std::make_unique<ReduceKernel<Kind::kAny, bool>>(op.axes, spec);
-  if (op.kind == Kind::kAll) return std::make_unique<ReduceKernel<Kind::kAll, bool>>(op.axes, spec);
+  if (op.kind == Kind::kAny)
+    return std::make_unique<ReduceKernel<Kind::kAny, Truth>>(op.axes, spec);
+  if (op.kind == Kind::kAll)
+    return std::make_unique<ReduceKernel<Kind::kAll, Truth>>(op.axes, spec);
   return visit_numeric(spec.operands[0].dtype, "Reduce", [&](auto value) -> KernelPtr {
     using T = decltype(value);
-    if constexpr (std::is_same_v<T, bool>) {
+    if constexpr (std::is_same_v<T, Truth>) {
       throw Error(ErrorCode::kUnsupported, "bool tensors are reduced by any and all only");
     } else {
       return make_reduce<T>(op, spec);
