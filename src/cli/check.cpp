@@ -46,7 +46,11 @@ int check(const std::vector<std::string>& files) {
     code = kRejected;
     fmt::print("{}: cannot be served, for {} reason{}:\n", file, reasons.size(),
                reasons.size() == 1 ? "" : "s");
-    for (const std::string& reason : reasons) fmt::print("  {}\n", reason);
+    for (const std::string& reason : reasons) {
+      // Reasons begin with where they are: with the file, which stands above them all.
+      const std::size_t start = reason.starts_with(file) ? reason.find(' ', file.size()) + 1 : 0;
+      fmt::print("  {}\n", reason.substr(start));
+    }
   }
   return code;
 }

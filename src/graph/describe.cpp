@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/json/array.hpp>
+#include <iterator>
 #include <set>
 #include <vector>
 
@@ -21,9 +22,42 @@ std::string join(const Graph& graph, std::span<const TensorId> tensors) {
   return text;
 }
 
-std::string fitted(std::string text, std::size_t width) {
-  if (text.size() > width) text = text.substr(0, width - 3) + "...";
-  return text;
+// Rows whose columns are as wide as their widest cell; the first row is the heading.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> heading) { add(std::move(heading)); }
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+
+  // Columns of numbers, told by `right`, are aligned to the right.
+  std::string to_string(std::string_view right) const {
+    std::vector<std::size_t> widths(rows_.front().size());
+    for (const auto& row : rows_) {
+      for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    }
+    std::string text;
+    for (const auto& row : rows_) {
+      std::string line;
+      for (std::size_t i = 0; i < row.size(); ++i) {
+        line += right[i] == '>' ? fmt::format("{:>{}}  ", row[i], widths[i])
+                                : fmt::format("{:<{}}  ", row[i], widths[i]);
+      }
+      text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+      if (&row == rows_.data()) {
+        for (const std::size_t width : widths) text += std::string(width, '-') + "  ";
+        text.replace(text.size() - 2, 2, "\n");
+      }
+    }
+    return text;
+  }
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+// The shape, after the dtype where that is not the usual one.
+std::string type_text(const GraphTensor& tensor) {
+  if (tensor.dtype == DType::kFloat32) return tensor.shape.to_string();
+  return fmt::format("{} {}", dtype_name(tensor.dtype), tensor.shape.to_string());
 }
 
 json::array dims(const Shape& shape) { return json::array(shape.begin(), shape.end()); }
@@ -67,13 +101,9 @@ json::array ports_json(const Graph& graph, std::span<const Port> ports) {
 }  // namespace
 
 std::string describe_text(const Graph& graph) {
-  std::string text = fmt::format("model {}\n\n", graph.name());
-  constexpr auto kRow = "{:<40} {:<24} {:>12}  {}\n";
-  text += fmt::format(kRow, "tensor (layer class)", "output shape", "parameters", "connected to");
-  text += std::string(100, '-') + "\n";
+  Table layers({"address", "layer", "shape", "parameters", "inputs"});
   for (const Port& port : graph.inputs()) {
-    text += fmt::format(kRow, fitted(port.name + " (input)", 40),
-                        graph.tensor(port.tensor).shape.to_string(), 0, "");
+    layers.add({port.name, "(input)", type_text(graph.tensor(port.tensor)), "", ""});
   }
   std::set<LayerId> counted;
   std::int64_t total = 0;
@@ -81,23 +111,23 @@ std::string describe_text(const Graph& graph) {
     const Layer& layer = graph.layer_of(call);
     const std::int64_t parameters = counted.insert(call.layer).second ? layer.parameter_count() : 0;
     total += parameters;
+    std::vector<TensorId> read = call.inputs;
+    std::ranges::copy_if(call.implicit_masks, std::back_inserter(read),
+                         [](TensorId mask) { return mask != kNone; });
     for (std::size_t i = 0; i < call.outputs.size(); ++i) {
       const TensorId id = call.outputs[i];
-      text += fmt::format(
-          kRow, fitted(fmt::format("{} ({})", address_of(graph, id), layer.class_name), 40),
-          graph.tensor(id).shape.to_string(), i == 0 ? parameters : 0,
-          i == 0 ? join(graph, call.inputs) : "");
+      layers.add({address_of(graph, id), i == 0 ? layer.class_name : "",
+                  type_text(graph.tensor(id)), i == 0 ? std::to_string(parameters) : "",
+                  i == 0 ? join(graph, read) : ""});
       const TensorId mask = call.masks[i];
       if (mask != kNone && graph.tensor(mask).mask &&
           graph.tensor(mask).producer == graph.tensor(id).producer) {
-        text += fmt::format(kRow, fitted(address_of(graph, mask), 40),
-                            graph.tensor(mask).shape.to_string(), 0, "");
+        layers.add({address_of(graph, mask), "", type_text(graph.tensor(mask)), "", ""});
       }
     }
   }
-  text += std::string(100, '-') + "\n";
-  text += fmt::format("parameters: {}\n", total);
-  text += "outputs: ";
+  std::string text = fmt::format("model {}\n\n{}\nparameters: {}\noutputs: ", graph.name(),
+                                 layers.to_string("<<<><"), total);
   for (const Port& port : graph.outputs()) {
     text += fmt::format("{}{}", &port == graph.outputs().data() ? "" : ", ", port.name);
   }
@@ -105,15 +135,14 @@ std::string describe_text(const Graph& graph) {
   for (const Layer& layer : graph.layers()) {
     if (is_stateful(layer)) text += fmt::format("{}: {}\n", layer.path, kStateless);
   }
-  text += "\ncut points (tensors that every path from the inputs to the outputs passes):\n";
-  constexpr auto kPoint = "{:<40} {:<24} {:>14} {:>16} {:>16}\n";
-  text += fmt::format(kPoint, "address", "shape", "bytes/sample", "flops before", "flops after");
+  Table points({"cut point", "shape", "bytes a sample", "flops before", "flops after"});
   for (const Dominator& dominator : dominators(graph)) {
-    text += fmt::format(kPoint, fitted(address_of(graph, dominator.tensor), 40),
-                        graph.tensor(dominator.tensor).shape.to_string(),
-                        dominator.bytes_per_sample, dominator.flops_before, dominator.flops_after);
+    points.add({address_of(graph, dominator.tensor), type_text(graph.tensor(dominator.tensor)),
+                std::to_string(dominator.bytes_per_sample),
+                fmt::format("{:.0f}", dominator.flops_before),
+                fmt::format("{:.0f}", dominator.flops_after)});
   }
-  return text;
+  return text + "\n" + points.to_string("<<>>>");
 }
 
 json::object describe_json(const Graph& graph) {

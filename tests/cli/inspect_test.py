@@ -12,17 +12,17 @@ class Inspect(kerf.TestCase):
     def test_the_table_has_every_layer_and_the_totals(self):
         out, _ = self.kerf("inspect", RECOMMENDER)
         # Embedding 50 x 8; Dense 18 x 16 + 16; Dense 16 x 4 + 4: as Keras' summary counts them.
-        for row in (r"Segment .*\(\?, 1\)", r"Features .*\(\?, 10\)",
-                    r"Embedding-Segment \(Embedding\) .*\(\?, 1, 8\) +400",
-                    r"concat \(Concatenate\) .*\(\?, 18\) +0 +flat, Features",
-                    r"dense_hidden \(Dense\) .*\(\?, 16\) +304 +concat",
-                    r"dense_final \(Dense\) .*\(\?, 4\) +68 +dense_hidden",
-                    r"parameters: 772"):
+        for row in (r"Segment +\(input\) +int32 \(\?, 1\)$", r"Features +\(input\) +\(\?, 10\)$",
+                    r"Embedding-Segment +Embedding +\(\?, 1, 8\) +400 +Segment$",
+                    r"concat +Concatenate +\(\?, 18\) +0 +flat, Features$",
+                    r"dense_hidden +Dense +\(\?, 16\) +304 +concat$",
+                    r"dense_final +Dense +\(\?, 4\) +68 +dense_hidden$",
+                    r"parameters: 772$", r"outputs: dense_final$"):
             self.assertRegex(out, rf"(?m)^{row}")
 
     def test_the_cut_points_are_listed_with_what_travels_there(self):
         out, _ = self.kerf("inspect", RECOMMENDER)
-        points = out.split("cut points")[1]
+        points = out.split("cut point ")[1]
         for address, width in (("concat", 18), ("dense_hidden", 16), ("dense_final", 4)):
             self.assertRegex(points, rf"(?m)^{address} +\(\?, {width}\) +{4 * width} ")
         self.assertNotRegex(points, r"(?m)^(flat|Segment|Features|Embedding-Segment) ")

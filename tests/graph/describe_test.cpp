@@ -60,10 +60,15 @@ TEST(DescribeTest, JsonListsLayersTensorsAndCutPoints) {
 
 TEST(DescribeTest, TextIsATableWithTheCutPoints) {
   const std::string text = describe_text(*example());
-  for (const char* part : {"embedding (Embedding)", "(?, 7, 2)", "embedding:mask", "lstm \"a\":2",
-                           "parameters: 10", "cut points", "stateful in Keras", "outputs: out"}) {
-    EXPECT_THAT(text, HasSubstr(part));
+  for (const char* line :
+       {"embedding       Embedding  (?, 7, 2)            10  ids",
+        "embedding:mask             bool (?, 4)",
+        "lstm \"a\":0      LSTM       (?, 3)                0  embedding, embedding:mask",
+        "lstm \"a\":2                 (?, 3)", "parameters: 10", "outputs: out",
+        "lstm \"a\":0  (?, 3)              12            43            0"}) {
+    EXPECT_THAT(text, HasSubstr(line)) << text;
   }
+  EXPECT_THAT(text, HasSubstr("stateful in Keras"));
 }
 
 TEST(DescribeTest, DotQuotesNames) {
