@@ -71,7 +71,7 @@ std::vector<Operand> operands_of(const Op& op, const Shape& x, const Shape& w, R
 
 TEST_P(ConvTest, AgreesWithTheDefinitionForRandomWindows) {
   Random random(7);
-  for (int round = 0; round < 400; ++round) {
+  for (int round = 0; round < 240; ++round) {
     const std::size_t rank = 1 + static_cast<std::size_t>(round) % 3;
     program::Conv op;
     op.groups = round % 4 == 3 ? random.integer(2, 4) : 1;
@@ -93,7 +93,7 @@ TEST_P(ConvTest, AgreesWithTheDefinitionForRandomWindows) {
 
 TEST_P(ConvTest, DepthwiseAgreesWithTheDefinitionForRandomWindows) {
   Random random(8);
-  for (int round = 0; round < 400; ++round) {
+  for (int round = 0; round < 240; ++round) {
     const std::size_t rank = 1 + static_cast<std::size_t>(round) % 2;
     program::DepthwiseConv op;
     const std::int64_t multiplier = round % 3 == 2 ? random.integer(2, 5) : 1;

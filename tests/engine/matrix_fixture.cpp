@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "hwy/targets.h"
+#include "tests/engine/reference.h"
 
 namespace kerf::engine {
 namespace {
@@ -28,6 +29,22 @@ struct Unaligned {
 };
 
 }  // namespace
+
+Results reference(const program::Op& op, const std::vector<Operand>& operands) {
+  std::vector<Tensor> tensors;
+  for (const Operand& operand : operands) {
+    const bool flag = operand.type.dtype == DType::kBool;
+    tensors.push_back(Tensor::copy_of(
+        operand.type.dtype, operand.type.shape,
+        flag ? std::as_bytes(std::span(operand.bools)) : std::as_bytes(std::span(operand.floats))));
+  }
+  Results results;
+  for (const Tensor& tensor : kerf::reference::evaluate(op, tensors)) {
+    const std::span<const float> values = tensor.as<float>();
+    results.emplace_back(values.begin(), values.end());
+  }
+  return results;
+}
 
 Results run_kernel(const program::Op& op, const std::vector<Operand>& operands, ThreadPool* pool,
                    std::optional<std::size_t> overwrite) {

@@ -20,7 +20,8 @@ class ConvKernel final : public Kernel {
     rows_ = WindowRows(geometry, channels, depth_);
     product_ =
         Product(geometry.outputs(), rows_.taps(), rows_.piece(), columns_, op.epilogue.activation);
-    weights_ = packed_constant(spec, 1, product_.layout(), groups_);
+    weights_ = packed_constant(spec, product_.layout(),
+                               {.operand = 1, .stride = groups_ * columns_, .groups = groups_});
     // Each output sees just its own cell: the input is a dense matrix.
     dense_ = groups_ == 1 && rows_.taps() == 1 && rows_.piece() == channels &&
              geometry.size == geometry.output && geometry.before == std::array<std::int64_t, 3>{};

@@ -32,10 +32,12 @@ class PanelLayout {
   std::size_t floats() const noexcept {
     return panels() == 0 ? 0 : offset(panels() - 1) + vectors_of(panels() - 1) * lanes_ * depth_;
   }
-  // Packs panels [begin, end) of a row-major matrix whose rows are row_stride floats apart; `to` is
-  // where the first panel of all begins.
+  // Packs panels [begin, end) of a row-major matrix whose rows are row_stride floats apart, or of
+  // the transpose of such a matrix; `to` is where the first panel of all begins.
   void pack(const float* matrix, std::size_t row_stride, std::size_t begin, std::size_t end,
             float* to) const noexcept;
+  void pack_transposed(const float* matrix, std::size_t row_stride, std::size_t begin,
+                       std::size_t end, float* to) const noexcept;
 
  private:
   std::size_t depth_ = 0;
@@ -43,10 +45,17 @@ class PanelLayout {
   std::size_t lanes_ = 1;
 };
 
-// The constant operand `index`, a row-major matrix (depth, groups * layout.columns()), packed group
-// after group. Made once per model and shared through spec.cache.
-Tensor packed_constant(const KernelSpec& spec, std::size_t index, const PanelLayout& layout,
-                       std::size_t groups = 1);
+// `groups` matrices side by side in a constant, row-major matrix.
+struct ConstantColumns {
+  std::size_t operand = 1;
+  std::size_t first = 0;   // column
+  std::size_t stride = 0;  // columns of the whole constant
+  std::size_t groups = 1;
+};
+
+// Those, packed group after group. Made once per model and shared through spec.cache.
+Tensor packed_constant(const KernelSpec& spec, const PanelLayout& layout,
+                       const ConstantColumns& columns);
 
 // Room for `count` floats, aligned for vectors, and in huge pages where it is large.
 std::shared_ptr<float> aligned_floats(std::size_t count);
