@@ -137,16 +137,17 @@ inline bool same_bits(const Tensor& a, const Tensor& b) {
          (a.byte_size() == 0 || std::memcmp(a.data(), b.data(), a.byte_size()) == 0);
 }
 
-// Equal types, and numbers within `tolerance` of the largest magnitude in `expected`; NaN and
-// infinities where it has them.
-inline void expect_near(const Tensor& got, const Tensor& expected, double tolerance = 1e-6) {
+// Equal types, and numbers within `tolerance` of the largest magnitude in `expected`, or of `least`
+// where that is more; NaN and infinities where it has them.
+inline void expect_near(const Tensor& got, const Tensor& expected, double tolerance = 1e-6,
+                        double least = 0) {
   ASSERT_EQ(got.dtype(), expected.dtype());
   ASSERT_EQ(got.shape(), expected.shape());
   const Tensor wide_got = got.cast(DType::kFloat64);
   const Tensor wide_expected = expected.cast(DType::kFloat64);
   const auto x = wide_got.as<double>();
   const auto y = wide_expected.as<double>();
-  double largest = 0;
+  double largest = least;
   for (const double number : y) {
     if (std::isfinite(number)) largest = std::fmax(largest, std::fabs(number));
   }

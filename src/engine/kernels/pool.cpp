@@ -1,69 +1,127 @@
-#include <algorithm>
-#include <array>
-#include <limits>
-#include <memory>
+#include "engine/kernels/pool.h"
 
 #include "engine/kernel.h"
 #include "engine/kernels/axes.h"
 #include "engine/parallel.h"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/pool.cpp"
+#include "hwy/foreach_target.h"
+//
+#include "engine/kernels/lines-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace kerf::engine::HWY_NAMESPACE {
+
+class Average {
+ public:
+  HWY_INLINE Average() : sum_(hn::Zero(FloatTag())) {}
+  HWY_INLINE void add(FloatVector v) { sum_ = hn::Add(sum_, v); }
+  HWY_INLINE FloatVector finish(std::int64_t cells) const {
+    return hn::Div(sum_, hn::Set(FloatTag(), static_cast<float>(cells)));
+  }
+
+ private:
+  FloatVector sum_;
+};
+
+class Maximum : public Extreme<true> {
+ public:
+  HWY_INLINE Maximum() {}  // NOLINT(modernize-use-equals-default): compiled for the target
+  HWY_INLINE FloatVector finish(std::int64_t) const { return lanes(); }
+};
+
+// The outputs of one row. All channels of a cell lie together: a window is reduced for as many of
+// them at once as a vector holds.
+template <class State>
+HWY_INLINE void pool_row(const PoolGeometry& geometry, const float* x, float* y, std::int64_t row) {
+  const auto& [depth, height, width] = geometry.axes;
+  const std::int64_t channels = geometry.channels;
+  const PoolAxis::Taps in_height = height.taps(row % height.output);
+  const PoolAxis::Taps in_depth = depth.taps(row / height.output % depth.output);
+  const std::int64_t sample = row / geometry.rows_per_sample();
+  const float* corner =
+      x + ((sample * depth.input + in_depth.first) * height.input + in_height.first) * width.input *
+              channels;
+  const std::int64_t depth_step = depth.dilation * height.input * width.input * channels;
+  const std::int64_t height_step = height.dilation * width.input * channels;
+  const std::int64_t width_step = width.dilation * channels;
+  for (std::int64_t w = 0; w < width.output; ++w) {
+    const PoolAxis::Taps in_width = width.taps(w);
+    const float* from = corner + in_width.first * channels;
+    float* to = y + (row * width.output + w) * channels;
+    const std::int64_t cells = in_depth.count * in_height.count * in_width.count;
+    for_each_strip(static_cast<std::size_t>(channels), [&](std::size_t c, std::size_t lanes) {
+      State state;
+      for (std::int64_t i = 0; i < in_depth.count; ++i) {
+        for (std::int64_t j = 0; j < in_height.count; ++j) {
+          const float* line = from + i * depth_step + j * height_step + c;
+          for (std::int64_t k = 0; k < in_width.count; ++k) {
+            state.add(load_strip(line + k * width_step, lanes));
+          }
+        }
+      }
+      store_strip(state.finish(cells), to + c, lanes);
+    });
+  }
+}
+
+void pool_rows(const PoolGeometry& geometry, bool maximum, const float* x, float* y,
+               std::size_t begin, std::size_t end) {
+  for (std::size_t row = begin; row < end; ++row) {
+    if (maximum) {
+      pool_row<Maximum>(geometry, x, y, static_cast<std::int64_t>(row));
+    } else {
+      pool_row<Average>(geometry, x, y, static_cast<std::int64_t>(row));
+    }
+  }
+}
+
+auto pool_of_target() { return pool_rows; }
+
+}  // namespace kerf::engine::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include <memory>
+
 namespace kerf::engine {
 namespace {
 
-using program::Pool;
-
-// The cells of one axis that the windows of its outputs cover, clipped to the input.
-struct PoolAxis {
-  std::int64_t input = 1;
-  std::int64_t output = 1;
-  std::int64_t size = 1;
-  std::int64_t stride = 1;
-  std::int64_t dilation = 1;
-  std::int64_t before = 0;
-
-  struct Taps {
-    std::int64_t first;  // the first cell inside the input
-    std::int64_t count;
-  };
-  Taps taps(std::int64_t position) const noexcept {
-    const std::int64_t origin = position * stride - before;
-    const std::int64_t skipped = origin < 0 ? (-origin + dilation - 1) / dilation : 0;
-    const std::int64_t fitting =
-        input > origin ? (input - origin + dilation - 1) / dilation : std::int64_t{0};
-    return {.first = origin + skipped * dilation,
-            .count = std::max<std::int64_t>(std::min(fitting, size) - skipped, 0)};
-  }
-};
+HWY_EXPORT(pool_of_target);
 
 class PoolKernel final : public Kernel {
  public:
-  PoolKernel(const Pool& op, const KernelSpec& spec) : kind_(op.kind) {
+  PoolKernel(const program::Pool& op, const KernelSpec& spec)
+      : maximum_(op.kind == program::Pool::Kind::kMax),
+        pool_(HWY_DYNAMIC_DISPATCH(pool_of_target)()) {
     const Shape& x = spec.operands[0].shape;
     const Shape& y = spec.results[0].shape;
     const program::Window& window = op.window;
-    batch_ = x[0];
-    channels_ = x.back();
-    // One and two axes are the inner ones of three.
+    geometry_.channels = x.back();
+    double cells = 1;
     for (std::size_t i = 0; i < window.rank; ++i) {
-      axes_[3 - window.rank + i] = {.input = x[i + 1],
-                                    .output = y[i + 1],
-                                    .size = window.size[i],
-                                    .stride = window.strides[i],
-                                    .dilation = window.dilation[i],
-                                    .before = program::window_axis(window, i, x[i + 1]).before};
+      geometry_.axes[3 - window.rank + i] = {
+          .input = x[i + 1],
+          .output = y[i + 1],
+          .size = window.size[i],
+          .stride = window.strides[i],
+          .dilation = window.dilation[i],
+          .before = program::window_axis(window, i, x[i + 1]).before};
+      cells *= static_cast<double>(window.size[i]);
     }
-    seconds_ = static_cast<double>(element_count(spec.results[0])) * 1e-9 *
-               static_cast<double>(axes_[0].size * axes_[1].size * axes_[2].size);
+    rows_ = static_cast<std::size_t>(x[0] * geometry_.rows_per_sample());
+    const std::int64_t outputs = y.element_count() / std::max<std::int64_t>(x.back(), 1);
+    const std::int64_t vectors = (x.back() + 15) / 16;
+    seconds_ = static_cast<double>(outputs) * (2e-9 + static_cast<double>(vectors) * cells * 8e-10);
   }
 
   bool run(const KernelRun& run) const noexcept override {
     const auto* x = static_cast<const float*>(run.operands[0]);
     auto* y = static_cast<float*>(run.results[0]);
-    const auto rows = static_cast<std::size_t>(batch_ * axes_[0].output * axes_[1].output);
-    parallel_ranges(run.pool, rows, seconds_, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t row = begin; row < end; ++row) {
-        pool_row(x, y, static_cast<std::int64_t>(row));
-      }
+    parallel_ranges(run.pool, rows_, seconds_, [&](std::size_t begin, std::size_t end) {
+      pool_(geometry_, maximum_, x, y, begin, end);
     });
     return true;
   }
@@ -71,49 +129,18 @@ class PoolKernel final : public Kernel {
   double estimated_seconds() const noexcept override { return seconds_; }
 
  private:
-  void pool_row(const float* x, float* y, std::int64_t row) const noexcept {
-    const auto& [depth, height, width] = axes_;
-    const std::int64_t h = row % height.output;
-    const std::int64_t d = row / height.output % depth.output;
-    const std::int64_t n = row / height.output / depth.output;
-    const PoolAxis::Taps in_depth = depth.taps(d);
-    const PoolAxis::Taps in_height = height.taps(h);
-    for (std::int64_t w = 0; w < width.output; ++w) {
-      const PoolAxis::Taps in_width = width.taps(w);
-      float* out = y + (row * width.output + w) * channels_;
-      for (std::int64_t c = 0; c < channels_; ++c) {
-        float maximum = -std::numeric_limits<float>::infinity();
-        float sum = 0;
-        for (std::int64_t i = 0; i < in_depth.count; ++i) {
-          const std::int64_t at_depth = n * depth.input + in_depth.first + i * depth.dilation;
-          for (std::int64_t j = 0; j < in_height.count; ++j) {
-            const std::int64_t at_height =
-                at_depth * height.input + in_height.first + j * height.dilation;
-            for (std::int64_t k = 0; k < in_width.count; ++k) {
-              const std::int64_t at = at_height * width.input + in_width.first + k * width.dilation;
-              const float value = x[at * channels_ + c];
-              maximum = value > maximum || value != value ? value : maximum;
-              sum += value;
-            }
-          }
-        }
-        const std::int64_t cells = in_depth.count * in_height.count * in_width.count;
-        out[c] = kind_ == Pool::Kind::kMax ? maximum : sum / static_cast<float>(cells);
-      }
-    }
-  }
-
-  Pool::Kind kind_;
-  std::int64_t batch_ = 1;
-  std::int64_t channels_ = 1;
-  std::array<PoolAxis, 3> axes_;
+  PoolGeometry geometry_;
+  bool maximum_;
+  void (*pool_)(const PoolGeometry&, bool, const float*, float*, std::size_t, std::size_t);
+  std::size_t rows_ = 0;
   double seconds_ = 0;
 };
 
 }  // namespace
 
-KernelPtr make_kernel(const Pool& op, const KernelSpec& spec) {
+KernelPtr make_kernel(const program::Pool& op, const KernelSpec& spec) {
   return std::make_unique<PoolKernel>(op, spec);
 }
 
 }  // namespace kerf::engine
+#endif

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "engine/kernel.h"
-#include "engine/kernels/axes.h"
 #include "engine/kernels/numeric.h"
+#include "engine/kernels/reduce.h"
 #include "engine/parallel.h"
 
 namespace kerf::engine {
@@ -71,42 +71,26 @@ struct Reduction {
 template <Kind kKind, typename T>
 class ReduceKernel final : public Kernel {
  public:
-  ReduceKernel(const std::vector<std::int64_t>& axes, const KernelSpec& spec) {
-    const Shape& shape = spec.operands[0].shape;
-    std::array<std::size_t, Shape::kMaxRank> strides{};
-    std::size_t stride = 1;
-    for (std::size_t i = shape.rank(); i-- > 0; stride *= static_cast<std::size_t>(shape[i])) {
-      strides[i] = stride;
-    }
-    for (std::size_t i = 0; i < shape.rank(); ++i) {
-      const auto size = static_cast<std::size_t>(shape[i]);
-      const bool reduced = std::ranges::any_of(axes, [&](std::int64_t axis) {
-        return axis == static_cast<std::int64_t>(i) ||
-               axis + static_cast<std::int64_t>(shape.rank()) == static_cast<std::int64_t>(i);
-      });
-      (reduced ? reduced_ : kept_).add(size, {strides[i]});
-    }
-    kept_.finish();
-    reduced_.finish();
-    seconds_ = static_cast<double>(element_count(spec.operands[0])) * 1e-9;
-  }
+  ReduceKernel(const std::vector<std::int64_t>& axes, const KernelSpec& spec)
+      : loops_(axes, spec.operands[0].shape),
+        seconds_(static_cast<double>(element_count(spec.operands[0])) * 1e-9) {}
 
   bool run(const KernelRun& run) const noexcept override {
     using R = Reduction<kKind, T>;
     const auto* x = static_cast<const T*>(run.operands[0]);
     auto* y = static_cast<T*>(run.results[0]);
-    const std::size_t columns = kept_.columns();
-    const std::size_t step = kept_.strides[0][kept_.rank - 1];
-    const std::size_t reduced_columns = reduced_.columns();
-    const std::size_t reduced_step = reduced_.strides[0][reduced_.rank - 1];
-    const std::size_t reduced_rows = reduced_.rows();
-    parallel_ranges(run.pool, kept_.rows() * columns, seconds_,
+    const std::size_t columns = loops_.kept.columns();
+    const std::size_t step = loops_.kept.strides[0][loops_.kept.rank - 1];
+    const std::size_t reduced_columns = loops_.reduced.columns();
+    const std::size_t reduced_step = loops_.reduced.strides[0][loops_.reduced.rank - 1];
+    const std::size_t reduced_rows = loops_.reduced.rows();
+    parallel_ranges(run.pool, loops_.kept.rows() * columns, seconds_,
                     [&](std::size_t begin, std::size_t end) {
                       for (std::size_t i = begin; i < end; ++i) {
-                        const T* from = x + kept_.at(i / columns)[0] + i % columns * step;
+                        const T* from = x + loops_.kept.at(i / columns)[0] + i % columns * step;
                         auto state = R::initial();
                         for (std::size_t row = 0; row < reduced_rows; ++row) {
-                          const T* p = from + reduced_.at(row)[0];
+                          const T* p = from + loops_.reduced.at(row)[0];
                           for (std::size_t j = 0; j < reduced_columns; ++j) {
                             state = R::add(state, p[j * reduced_step]);
                           }
@@ -120,9 +104,8 @@ class ReduceKernel final : public Kernel {
   double estimated_seconds() const noexcept override { return seconds_; }
 
  private:
-  LoopNest<1> kept_;
-  LoopNest<1> reduced_;
-  double seconds_ = 0;
+  ReduceLoops loops_;
+  double seconds_;
 };
 
 template <typename T>
@@ -150,6 +133,9 @@ KernelPtr make_kernel(const program::Reduce& op, const KernelSpec& spec) {
     return std::make_unique<ReduceKernel<Kind::kAny, Truth>>(op.axes, spec);
   if (op.kind == Kind::kAll)
     return std::make_unique<ReduceKernel<Kind::kAll, Truth>>(op.axes, spec);
+  if (spec.operands[0].dtype == DType::kFloat32 && op.kind != Kind::kProduct) {
+    return make_float_reduce(op, spec);
+  }
   return visit_numeric(spec.operands[0].dtype, "Reduce", [&](auto value) -> KernelPtr {
     using T = decltype(value);
     if constexpr (std::is_same_v<T, Truth>) {
