@@ -1,27 +1,26 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "formats/file_buffer.h"
+#include "formats/hdf5_object.h"
 #include "kerf/tensor.h"
 
 namespace kerf::formats {
 
-// An HDF5 file in memory, read through the HDF5 library. The library is not thread-safe as Debian
-// builds it, so every call holds one lock of the process. Only plain groups and datasets are
-// followed: soft and external links, external storage, virtual datasets and filter plugins are
-// refused. Errors name the file and the object.
+// An HDF5 file in memory: the part of the format that h5py writes for Keras, of every age. Soft and
+// external links, external storage, virtual datasets and foreign filters are refused. Nothing in
+// the file is trusted. One thread at a time; several files may be read at once. Errors are
+// Error(kInvalidFile | kUnsupported) and name the file and the object.
 class Hdf5File {
  public:
-  // Throws Error(kInvalidFile).
   Hdf5File(std::shared_ptr<FileBuffer> buffer, std::string where);
-  ~Hdf5File();
-  Hdf5File(const Hdf5File&) = delete;
-  Hdf5File& operator=(const Hdf5File&) = delete;
 
   // Whether a group or dataset stands at "/a/b".
   bool has(const std::string& path) const;
@@ -37,11 +36,19 @@ class Hdf5File {
   const std::string& where() const noexcept { return where_; }
 
  private:
+  const hdf5::Object& object_at(std::uint64_t address) const;
+  const hdf5::Object& object(const std::string& path) const;
   std::optional<std::vector<std::string>> strings(const std::string& object,
                                                   const std::string& name) const;
+  Tensor read(const hdf5::Object& object) const;
+  // Runs `step`; what it finds wrong becomes an error about `place`.
+  template <typename Step>
+  decltype(auto) about(const std::string& place, Step&& step) const;
+
   std::shared_ptr<FileBuffer> buffer_;
-  std::int64_t file_ = -1;
   std::string where_;
+  std::optional<hdf5::Image> image_;
+  mutable std::map<std::uint64_t, hdf5::Object> objects_;
 };
 
 }  // namespace kerf::formats

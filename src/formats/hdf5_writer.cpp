@@ -6,14 +6,32 @@
 #include <array>
 #include <mutex>
 
-#include "formats/hdf5_handle.h"
-#include "formats/hdf5_lock.h"
 #include "kerf/error.h"
 
 namespace kerf::formats {
 namespace {
 
-using Handle = Hdf5Handle;
+// Closes an identifier of the library when it goes out of scope.
+class Handle {
+ public:
+  Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
+  ~Handle() {
+    if (id_ >= 0) close_(id_);
+  }
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  operator hid_t() const { return id_; }
+  bool valid() const { return id_ >= 0; }
+
+ private:
+  hid_t id_;
+  herr_t (*close_)(hid_t);
+};
+
+std::mutex& library_lock() {
+  static std::mutex mutex;
+  return mutex;
+}
 
 void require(bool good, const std::string& what) {
   if (!good) throw Error(ErrorCode::kInternal, fmt::format("HDF5 cannot write {}", what));
@@ -78,7 +96,7 @@ hid_t stored_type(DType dtype) {
 }  // namespace
 
 Hdf5Writer::Hdf5Writer() {
-  const std::lock_guard lock(hdf5_lock());
+  const std::lock_guard lock(library_lock());
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_fapl_core(access, std::size_t{1} << 20, 0);
@@ -89,12 +107,12 @@ Hdf5Writer::Hdf5Writer() {
 }
 
 Hdf5Writer::~Hdf5Writer() {
-  const std::lock_guard lock(hdf5_lock());
+  const std::lock_guard lock(library_lock());
   H5Fclose(file_);
 }
 
 void Hdf5Writer::group(const std::string& path, const std::string& name) {
-  const std::lock_guard lock(hdf5_lock());
+  const std::lock_guard lock(library_lock());
   const Handle creation(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
   H5Pset_create_intermediate_group(creation, 1);
   const bool exists = H5Lexists(file_, path.c_str(), H5P_DEFAULT) > 0;
@@ -106,7 +124,7 @@ void Hdf5Writer::group(const std::string& path, const std::string& name) {
 }
 
 void Hdf5Writer::dataset(const std::string& path, const Tensor& tensor) {
-  const std::lock_guard lock(hdf5_lock());
+  const std::lock_guard lock(library_lock());
   std::array<hsize_t, Shape::kMaxRank> dims{};
   for (std::size_t i = 0; i < tensor.shape().rank(); ++i) {
     dims[i] = static_cast<hsize_t>(tensor.shape()[i]);
@@ -125,7 +143,7 @@ void Hdf5Writer::dataset(const std::string& path, const Tensor& tensor) {
 }
 
 std::vector<std::byte> Hdf5Writer::finish() {
-  const std::lock_guard lock(hdf5_lock());
+  const std::lock_guard lock(library_lock());
   require(H5Fflush(file_, H5F_SCOPE_LOCAL) >= 0, "the file");
   const ssize_t size = H5Fget_file_image(file_, nullptr, 0);
   require(size > 0, "the file");

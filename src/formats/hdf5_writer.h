@@ -9,8 +9,9 @@
 
 namespace kerf::formats {
 
-// Builds an HDF5 file in memory, as h5py writes one for Keras. One thread at a time; holds
-// hdf5_lock() around every use of the library. Throws Error(kInternal) where the library fails.
+// Builds an HDF5 file in memory, as h5py writes one for Keras. One thread at a time; the
+// library is not thread-safe as Debian builds it, so all writers of a process share a lock. Throws
+// Error(kInternal) where the library fails.
 class Hdf5Writer {
  public:
   Hdf5Writer();

@@ -90,8 +90,9 @@ class Writer {
       const LayerId layer = graph_.call(id).layer;
       if (std::ranges::find(used, layer) == used.end()) used.push_back(layer);
     }
-    std::ranges::stable_partition(
-        used, [&](LayerId id) { return graph_.layer(id).path.find('/') == std::string::npos; });
+    std::stable_partition(used.begin(), used.end(), [&](LayerId id) {
+      return graph_.layer(id).path.find('/') == std::string::npos;
+    });
     for (const LayerId id : used) names_[id] = unique(graph_.layer(id).path);
   }
 

@@ -63,7 +63,8 @@ std::vector<std::string> in_order(std::vector<std::string> names, std::vector<Ex
   if (used.size() == expected.size()) return by_name;
   std::vector<std::size_t> order(expected.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::ranges::stable_partition(order, [&](std::size_t i) { return expected[i].trainable; });
+  std::stable_partition(order.begin(), order.end(),
+                        [&](std::size_t i) { return expected[i].trainable; });
   std::vector<std::string> by_position(names.size());
   for (std::size_t i = 0; i < order.size(); ++i) by_position[order[i]] = std::move(names[i]);
   return by_position;

@@ -100,6 +100,7 @@ KerasVersion archive_version(const Members& members, const std::string& where) {
                                                     : KerasVersion{};
 }
 
+// Null where there are problems: a graph with holes is none.
 std::shared_ptr<const graph::Graph> read_archive(const Members& members, Problems& problems,
                                                  const Progress& progress) {
   const std::string& where = problems.where();
@@ -128,7 +129,7 @@ std::shared_ptr<const graph::Graph> read_archive(const Members& members, Problem
     read_keras3_weights(file, model, skeleton, problems);
   }
   keep_weights_only(*buffer, skeleton);
-  return skeleton.builder.build();
+  return problems.empty() ? skeleton.builder.build() : nullptr;
 }
 
 void refuse_old_files(const Hdf5File& file, const ModelSpec& model) {
@@ -174,7 +175,7 @@ std::shared_ptr<const graph::Graph> read_hdf5(const InputFile& input, Problems& 
     if (problems.empty()) read_legacy_weights(file, "/model_weights", model, *skeleton, problems);
   }
   keep_weights_only(*buffer, *skeleton);
-  return skeleton->builder.build();
+  return problems.empty() ? skeleton->builder.build() : nullptr;
 }
 
 // HDF5 files may begin with a block of the user's own, whose size is a power of two.
