@@ -51,7 +51,7 @@ void measure(const std::filesystem::path& file) {
   constexpr int kRounds = 11;
   constexpr double kSeconds = 0.2;
   const Comparison result = compare(
-      kRounds, kSeconds, [&] { Model::load(file); }, [&] { read_file(file); });
+      Clock::kTime, kRounds, kSeconds, [&] { Model::load(file); }, [&] { read_file(file); });
   const double megabytes = static_cast<double>(std::filesystem::file_size(file)) * 1e-6;
   fmt::print("| {} | {:.0f} | {:.0f} | {:.0f} | {:.2f} | {:.2f} to {:.2f} |\n",
              file.filename().string(), megabytes, megabytes / result.second,

@@ -115,7 +115,8 @@ void measure(const Options& options, const std::string& pair) {
   KerfRun kerf(model, options.threads, batch);
   OnnxRuntimeSession onnx(options.folder / (name + ".onnx"), options.threads, batch);
   const Comparison result = compare(
-      options.rounds, options.seconds, [&] { kerf.run(); }, [&] { onnx.run(); });
+      options.threads == 1 ? Clock::kThread : Clock::kTime, options.rounds, options.seconds,
+      [&] { kerf.run(); }, [&] { onnx.run(); });
   fmt::print("| {}:{} | {} | {} | {} | {:.2f} | {:.2f} to {:.2f} | {} |\n", name, batch,
              options.threads, microseconds(result.second), microseconds(result.first), result.ratio,
              result.lowest, result.highest, error < 0 ? "-" : fmt::format("{:.1e}", error));
