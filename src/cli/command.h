@@ -19,6 +19,7 @@ using Action = std::function<int()>;
 
 // Each adds one command with its options and help to `app`. When the command line names it, what
 // to do is left in `chosen`, for main() to run once all of the line is understood.
+void add_serve(CLI::App& app, Action& chosen);
 void add_inspect(CLI::App& app, Action& chosen);
 void add_run(CLI::App& app, Action& chosen);
 void add_cut(CLI::App& app, Action& chosen);

@@ -64,6 +64,7 @@ int main(int argc, char** argv) {
   app.formatter(std::make_shared<HelpFormatter>());
   app.require_subcommand(1);
   Action chosen;
+  add_serve(app, chosen);
   add_inspect(app, chosen);
   add_run(app, chosen);
   add_cut(app, chosen);

@@ -7,7 +7,7 @@ import unittest
 
 import kerf
 
-COMMANDS = ("inspect", "run", "cut", "bench", "check")
+COMMANDS = ("serve", "inspect", "run", "cut", "bench", "check")
 
 
 class Usage(kerf.TestCase):
@@ -45,6 +45,8 @@ class Usage(kerf.TestCase):
         cases = (
             ((), "kerf --help"),
             (("inspct",), "kerf --help"),
+            (("serve",), "kerf serve --help"),
+            (("serve", model, "--port", "65536"), "kerf serve --help"),
             (("inspect",), "kerf inspect --help"),
             (("inspect", model, "--jsn"), "kerf inspect --help"),
             (("inspect", model, "--json", "--dot"), "kerf inspect --help"),
