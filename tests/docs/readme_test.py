@@ -1,0 +1,160 @@
+"""The README is true: what its commands print, and the code it shows.
+
+    readme_test.py            compares
+    readme_test.py --write    puts what the commands print into the README
+
+A ```console block is run line by line: "$ COMMAND" and below it what that prints. Numbers may
+differ in their last digits, as they do between machines. Servers get a free port for the 8000
+of the README.
+"""
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import unittest
+import urllib.request
+
+import kerf
+
+README = kerf.SOURCE / "README.md"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
+MIRRORED = {"cmake": "examples/embed/CMakeLists.txt", "cpp": "examples/embed/embed.cpp"}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Shell:
+    """Runs README commands in a scratch folder that looks like the repository to them."""
+
+    def __init__(self, scratch):
+        self.scratch = scratch
+        self.servers = []
+        self.port = free_port()
+        (scratch / "examples").symlink_to(kerf.SOURCE / "examples")
+        commands = scratch / "commands"
+        commands.mkdir()
+        (commands / "kerf").symlink_to(kerf.KERF)
+        self.environment = os.environ | {"PATH": f"{commands}:{os.environ['PATH']}"}
+
+    def run(self, command):
+        command = command.replace("localhost:8000", f"localhost:{self.port}")
+        if command.endswith("&"):
+            self.start(command.removesuffix("&").strip())
+            return ""
+        done = subprocess.run(["bash", "-c", command], cwd=self.scratch, env=self.environment,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=120)
+        return done.stdout.replace(f":{self.port}", ":8000")
+
+    def start(self, command):
+        self.servers.append(subprocess.Popen(
+            ["bash", "-c", f"exec {command} --port {self.port}"], cwd=self.scratch,
+            env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        for _ in range(600):
+            if self.servers[-1].poll() is not None:
+                raise AssertionError(f"{command} ended at once")
+            try:
+                with urllib.request.urlopen(f"http://localhost:{self.port}/v2/health/ready"):
+                    return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError(f"{command} is not ready after 30 seconds")
+
+    def stop(self):
+        for server in self.servers:
+            server.terminate()
+            server.wait(timeout=60)
+
+
+def unfinished(command):
+    return command.endswith("\\") or command.count("'") % 2 == 1
+
+
+def steps(block):
+    """The commands of a console block, each with what it should print."""
+    found = []
+    for line in block.splitlines():
+        if found and unfinished(found[-1][0]):
+            found[-1][0] += "\n" + line
+        elif line.startswith("$ "):
+            found.append([line[2:], ""])
+        else:
+            found[-1][1] += line + "\n"
+    return found
+
+
+def same(got, expected):
+    """Equal but for white space at line ends and the last digits of numbers."""
+    def text(of):
+        return "\n".join(line.rstrip() for line in NUMBER.sub("#", of).strip().splitlines())
+
+    if text(got) != text(expected):
+        return False
+    pairs = zip(NUMBER.findall(got), NUMBER.findall(expected))
+    return all(abs(float(a) - float(b)) <= 1e-4 * max(abs(float(b)), 0.1) for a, b in pairs)
+
+
+def write(scratch):
+    shell = Shell(scratch)
+
+    def replaced(match):
+        if match[1] != "console":
+            return match[0]
+        text = ""
+        for command, _ in steps(match[2]):
+            text += f"$ {command}\n{shell.run(command).strip()}".rstrip() + "\n"
+        return f"```console\n{text}```"
+
+    try:
+        README.write_text(BLOCK.sub(replaced, README.read_text()))
+    finally:
+        shell.stop()
+
+
+class Readme(kerf.TestCase):
+    def test_commands_print_what_it_says(self):
+        shell = Shell(self.scratch)
+        self.addCleanup(shell.stop)
+        blocks = [text for kind, text in BLOCK.findall(README.read_text()) if kind == "console"]
+        self.assertGreater(len(blocks), 2)
+        for block in blocks:
+            for command, expected in steps(block):
+                with self.subTest(command):
+                    got = shell.run(command)
+                    self.assertTrue(same(got, expected),
+                                    f"$ {command}\nprints\n{got}\nbut the README says\n{expected}")
+
+    def test_code_is_that_of_the_example_that_is_built(self):
+        for kind, text in BLOCK.findall(README.read_text()):
+            if kind in MIRRORED:
+                self.assertEqual(text, (kerf.SOURCE / MIRRORED[kind]).read_text(), MIRRORED[kind])
+
+    def test_code_of_the_library_is_quoted_as_it_is(self):
+        quoted = re.findall(r"^`(src/\S+)`:\n\n```c\+\+\n(.*?)^```$", README.read_text(), re.M | re.S)
+        self.assertGreater(len(quoted), 0)
+        for file, text in quoted:
+            self.assertIn(text, (kerf.SOURCE / file).read_text(), file)
+
+    def test_files_it_links_to_exist(self):
+        for page in (README, *(kerf.SOURCE / "docs").glob("*.md")):
+            for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+                self.assertTrue((page.parent / target).exists(), f"{page.name}: {target}")
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv:
+        folder = pathlib.Path("/tmp") / f"kerf-readme-{os.getpid()}"
+        folder.mkdir()
+        write(folder)
+        shutil.rmtree(folder)
+    else:
+        unittest.main()
