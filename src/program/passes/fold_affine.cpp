@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <memory>
 
 #include "program/passes/analysis.h"
 #include "program/passes/epilogue.h"
@@ -31,11 +33,11 @@ struct ConstantAffine {
 
 std::size_t element_count(const Tensor& tensor) { return tensor.byte_size() / sizeof(float); }
 
-// A float32 tensor of `count` elements given by element(i), made once per model. Single numbers are
+// A float32 tensor that fill(span) computes, once per model. Single numbers among the sources are
 // told by their value: they are made anew with every cut.
-template <typename Element>
+template <typename Fill>
 Tensor derived(ConstantCache& cache, std::string_view name, std::span<const Tensor> sources,
-               const Shape& shape, const Element& element) {
+               const Shape& shape, const Fill& fill) {
   ConstantCache::Key key{.derivation = std::string(name), .sources = {}};
   for (const Tensor& source : sources) {
     if (source.empty()) {
@@ -49,9 +51,21 @@ Tensor derived(ConstantCache& cache, std::string_view name, std::span<const Tens
     }
   }
   return cache.get(key, sources, [&] {
-    std::vector<float> values(static_cast<std::size_t>(shape.element_count()));
+    const auto count = static_cast<std::size_t>(shape.element_count());
+    const auto values = std::make_shared_for_overwrite<float[]>(std::max<std::size_t>(count, 1));
+    fill(std::span(values.get(), count));
+    return Tensor(DType::kFloat32, shape, std::shared_ptr<const void>(values, values.get()),
+                  count * sizeof(float));
+  });
+}
+
+// The same, element by element.
+template <typename Element>
+Tensor derived_elements(ConstantCache& cache, std::string_view name,
+                        std::span<const Tensor> sources, const Shape& shape,
+                        const Element& element) {
+  return derived(cache, name, sources, shape, [&](std::span<float> values) {
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(element(i));
-    return Tensor::floats(shape, values);
   });
 }
 
@@ -124,15 +138,15 @@ class Folder {
       case Binary::Kind::kDivide:
         return ConstantAffine{
             .x = x,
-            .scale = {derived(cache_, "reciprocal", source, constant->values.shape(),
-                              [&](std::size_t i) { return 1 / constant->at(i, 1); })},
+            .scale = {derived_elements(cache_, "reciprocal", source, constant->values.shape(),
+                                       [&](std::size_t i) { return 1 / constant->at(i, 1); })},
             .shift = {}};
       case Binary::Kind::kSubtract:
         return ConstantAffine{
             .x = x,
             .scale = {},
-            .shift = {derived(cache_, "negative", source, constant->values.shape(),
-                              [&](std::size_t i) { return -constant->at(i, 0); })}};
+            .shift = {derived_elements(cache_, "negative", source, constant->values.shape(),
+                                       [&](std::size_t i) { return -constant->at(i, 0); })}};
       default:
         return std::nullopt;
     }
@@ -164,23 +178,33 @@ class Folder {
     if (!affine.scale.none()) {
       // The output channels are the innermost axis of the weights (depthwise: the two innermost).
       const std::array<Tensor, 2> sources{weights, affine.scale.values};
-      operands[1] = add_constant(
-          program_,
-          derived(cache_, "weights * scale", sources, weights.shape(), [&](std::size_t i) {
-            return static_cast<double>(weights.as<float>()[i]) * affine.scale.at(i % channels, 1);
-          }));
+      operands[1] = add_constant(program_, derived(cache_, "weights * scale", sources,
+                                                   weights.shape(), [&](std::span<float> values) {
+                                                     scale_channels(weights.as<float>(),
+                                                                    affine.scale, channels, values);
+                                                   }));
     }
     if (epilogue->bias || !affine.shift.none()) {
       const std::array<Tensor, 3> sources{bias, affine.scale.values, affine.shift.values};
       operands.push_back(add_constant(
-          program_, derived(cache_, "bias * scale + shift", sources,
-                            Shape{static_cast<std::int64_t>(channels)}, [&](std::size_t i) {
-                              const double old = bias.empty() ? 0.0 : bias.as<float>()[i];
-                              return old * affine.scale.at(i, 1) + affine.shift.at(i, 0);
-                            })));
+          program_,
+          derived_elements(cache_, "bias * scale + shift", sources,
+                           Shape{static_cast<std::int64_t>(channels)}, [&](std::size_t i) {
+                             const double old = bias.empty() ? 0.0 : bias.as<float>()[i];
+                             return old * affine.scale.at(i, 1) + affine.shift.at(i, 0);
+                           })));
       epilogue_of(op)->bias = true;
     }
     replace(instruction, std::move(op), std::move(operands), *producer);
+  }
+
+  static void scale_channels(std::span<const float> weights, const PerChannel& scale,
+                             std::size_t channels, std::span<float> values) {
+    std::vector<float> factors(channels);
+    for (std::size_t c = 0; c < channels; ++c) factors[c] = static_cast<float>(scale.at(c, 1));
+    for (std::size_t row = 0; row + channels <= values.size(); row += channels) {
+      for (std::size_t c = 0; c < channels; ++c) values[row + c] = weights[row + c] * factors[c];
+    }
   }
 
   // Two affine steps become one.
@@ -192,14 +216,15 @@ class Folder {
     const std::array<Tensor, 3> shifts{first.shift.values, second.scale.values,
                                        second.shift.values};
     const ValueId scale = add_constant(
-        program_, derived(cache_, "scale * scale", scales, Shape{channels}, [&](std::size_t i) {
+        program_,
+        derived_elements(cache_, "scale * scale", scales, Shape{channels}, [&](std::size_t i) {
           return first.scale.at(i, 1) * second.scale.at(i, 1);
         }));
     const ValueId shift = add_constant(
-        program_,
-        derived(cache_, "shift * scale + shift", shifts, Shape{channels}, [&](std::size_t i) {
-          return first.shift.at(i, 0) * second.scale.at(i, 1) + second.shift.at(i, 0);
-        }));
+        program_, derived_elements(
+                      cache_, "shift * scale + shift", shifts, Shape{channels}, [&](std::size_t i) {
+                        return first.shift.at(i, 0) * second.scale.at(i, 1) + second.shift.at(i, 0);
+                      }));
     replace(instruction, Affine{}, {first.x, scale, shift}, producer);
   }
 
@@ -225,7 +250,7 @@ class Folder {
     if (!affine->scale.none()) {
       const std::array<Tensor, 2> sources{weights, affine->scale.values};
       operands[1] = add_constant(
-          program_, derived(cache_, "scale * weights", sources, shape, [&](std::size_t i) {
+          program_, derived_elements(cache_, "scale * weights", sources, shape, [&](std::size_t i) {
             return static_cast<double>(weights.as<float>()[i]) * affine->scale.at(input(i), 1);
           }));
     }
@@ -233,15 +258,15 @@ class Folder {
       const std::array<Tensor, 3> sources{weights, bias, affine->shift.values};
       const std::size_t count = element_count(weights);
       operands.push_back(add_constant(
-          program_, derived(cache_, "weights * shift + bias", sources,
-                            Shape{static_cast<std::int64_t>(outputs)}, [&](std::size_t o) {
-                              double sum = bias.empty() ? 0.0 : bias.as<float>()[o];
-                              for (std::size_t i = o; i < count; i += outputs) {
-                                sum += static_cast<double>(weights.as<float>()[i]) *
-                                       affine->shift.at(input(i), 0);
-                              }
-                              return sum;
-                            })));
+          program_, derived_elements(cache_, "weights * shift + bias", sources,
+                                     Shape{static_cast<std::int64_t>(outputs)}, [&](std::size_t o) {
+                                       double sum = bias.empty() ? 0.0 : bias.as<float>()[o];
+                                       for (std::size_t i = o; i < count; i += outputs) {
+                                         sum += static_cast<double>(weights.as<float>()[i]) *
+                                                affine->shift.at(input(i), 0);
+                                       }
+                                       return sum;
+                                     })));
       epilogue_of(op)->bias = true;
     } else if (epilogue->bias) {
       operands.push_back(instruction.operands[2]);
