@@ -11,6 +11,8 @@ namespace kerf::engine {
 namespace {
 
 constexpr double kBytesPerSecond = 2e10;
+constexpr std::size_t kFirstLevelBytes = 24 << 10;
+constexpr std::size_t kSecondLevelBytes = 256 << 10;
 
 // Direct, vectorised over the channels. With a multiplier, on a copy of the input that repeats each
 // channel.
@@ -24,15 +26,28 @@ class DepthwiseConvKernel final : public Kernel {
         inputs_(static_cast<std::size_t>(spec.operands[0].shape.element_count())),
         multiplier_(
             inputs_ == 0 ? 1 : channels_ / static_cast<std::size_t>(spec.operands[0].shape.back())),
-        any_(&depthwise_functions(0, 0)),
-        whole_(geometry_.dilation[2] == 1
-                   ? &depthwise_functions(geometry_.kernel[2],
-                                          static_cast<std::size_t>(geometry_.stride[2]))
-                   : any_),
+        functions_(&depthwise_functions()),
         activate_(tile_set().activate) {
     for (std::size_t axis = 0; axis < 3; ++axis) {
-      for (std::size_t o = 0; o < geometry_.output[axis]; ++o)
+      for (std::size_t o = 0; o < geometry_.output[axis]; ++o) {
         ranges_[axis].push_back(range(axis, o));
+      }
+    }
+    // Some channels of the input rows under a window stay in a first-level cache, all channels of
+    // the rows of a band in a second-level one.
+    const std::size_t lanes = tile_set().lanes;
+    const std::size_t row_bytes = std::max<std::size_t>(geometry_.size[2] * sizeof(float), 1);
+    const std::size_t fitting = kFirstLevelBytes / (row_bytes * geometry_.kernel[1]);
+    chunk_ = std::max<std::size_t>(fitting / lanes, 1) * lanes;
+    band_ = std::max<std::size_t>(
+        kSecondLevelBytes / (row_bytes * std::max<std::size_t>(channels_, 1)), 1);
+    const bool plain = geometry_.kernel[0] == 1 && geometry_.dilation[2] == 1;
+    const auto stride = static_cast<std::size_t>(geometry_.stride[2]);
+    for (std::size_t rows = 0; rows <= geometry_.kernel[1]; ++rows) {
+      whole_.push_back(plain ? functions_->known(rows, geometry_.kernel[2], stride)
+                             : functions_->any);
+      edge_.push_back(plain ? functions_->known(rows, geometry_.kernel[2] - 1, 1)
+                            : functions_->any);
     }
     const std::size_t taps = geometry_.kernel[0] * geometry_.kernel[1] * geometry_.kernel[2];
     const auto outputs = static_cast<double>(geometry_.outputs() * channels_);
@@ -49,7 +64,7 @@ class DepthwiseConvKernel final : public Kernel {
     }
     std::size_t next = 2;
     DepthwiseSpan span;
-    span.channels = channels_;
+    span.cell = channels_;
     span.output_step = static_cast<std::size_t>(geometry_.stride[2]) * channels_;
     span.bias = epilogue_.bias ? static_cast<const float*>(run.operands[next++]) : nullptr;
     span.residual = epilogue_.residual ? static_cast<const float*>(run.operands[next]) : nullptr;
@@ -70,7 +85,9 @@ class DepthwiseConvKernel final : public Kernel {
     auto* y = static_cast<float*>(run.results[0]);
     const std::size_t lines = geometry_.batch * geometry_.output[0] * geometry_.output[1];
     parallel_ranges(run.pool, lines, seconds_, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t i = begin; i < end; ++i) line(span, x, weights, y, i);
+      for (std::size_t band = begin; band < end; band += band_) {
+        run_band(span, x, weights, y, band, std::min(band + band_, end));
+      }
     });
     return true;
   }
@@ -114,9 +131,27 @@ class DepthwiseConvKernel final : public Kernel {
     });
   }
 
-  // The outputs along the innermost axis: one at a time where padding is near, else several.
-  void line(DepthwiseSpan span, const float* x, const float* weights, float* y,
-            std::size_t line) const noexcept {
+  // Lines of outputs along the innermost axis, some channels after the other.
+  void run_band(DepthwiseSpan& span, const float* x, const float* weights, float* y,
+                std::size_t begin, std::size_t end) const noexcept {
+    const std::size_t line_floats = geometry_.output[2] * channels_;
+    for (std::size_t first = 0; first < channels_; first += chunk_) {
+      DepthwiseSpan chunk = span;
+      chunk.channels = std::min(chunk_, channels_ - first);
+      if (span.bias != nullptr) chunk.bias = span.bias + first;
+      if (span.residual != nullptr) chunk.residual = span.residual + first;
+      for (std::size_t line = begin; line < end; ++line) {
+        run_line(chunk, x + first, weights + first, y + first, line);
+      }
+    }
+    if (!clamp_ && !epilogue_.activation.identity()) {
+      activate_(epilogue_.activation, y + begin * line_floats, 1, (end - begin) * line_floats, 0);
+    }
+  }
+
+  // All outputs of a line together, but those near padding one by one.
+  void run_line(DepthwiseSpan span, const float* x, const float* weights, float* y,
+                std::size_t line) const noexcept {
     const std::size_t o1 = line % geometry_.output[1];
     const std::size_t o0 = line / geometry_.output[1] % geometry_.output[0];
     const std::size_t sample = line / geometry_.output[1] / geometry_.output[0];
@@ -124,29 +159,25 @@ class DepthwiseConvKernel final : public Kernel {
     const Range& r1 = ranges_[1][o1];
     const std::size_t row = (sample * geometry_.size[0] + r0.cell) * geometry_.size[1] + r1.cell;
     const std::size_t width = geometry_.output[2];
-    const std::size_t out = line * width * channels_;
     const float* residual = span.residual;
-    for (std::size_t o = 0; o < width;) {
+    for (std::size_t o = 0; o < width; o += span.outputs) {
       const Range& r2 = ranges_[2][o];
-      std::size_t count = 1;
-      if (r2.whole) {
-        std::size_t run = 1;
-        while (o + run < width && ranges_[2][o + run].whole) ++run;
-        const std::size_t parts =
-            (run + DepthwiseSpan::kMaxOutputs - 1) / DepthwiseSpan::kMaxOutputs;
-        count = (run + parts - 1) / parts;
+      span.outputs = 1;
+      while (r2.whole && o + span.outputs < width && ranges_[2][o + span.outputs].whole) {
+        ++span.outputs;
       }
       span.taps = {r0.count, r1.count, r2.count};
       span.x = x + (row * geometry_.size[2] + r2.cell) * channels_;
       span.weights = weights + r0.tap * span.weight_step[0] + r1.tap * span.weight_step[1] +
                      r2.tap * span.weight_step[2];
-      span.y = y + out + o * channels_;
-      span.residual = residual != nullptr ? residual + out + o * channels_ : nullptr;
-      (r2.whole ? *whole_ : *any_)[count - 1](span);
-      o += count;
-    }
-    if (!clamp_ && !epilogue_.activation.identity()) {
-      activate_(epilogue_.activation, y + out, 1, width * channels_, 0);
+      const std::size_t at = (line * width + o) * channels_;
+      span.y = y + at;
+      span.residual = residual != nullptr ? residual + at : nullptr;
+      const bool edge = r2.count + 1 == geometry_.kernel[2];
+      const DepthwiseFunction function = r2.whole ? whole_[r1.count]
+                                         : edge   ? edge_[r1.count]
+                                                  : functions_->any;
+      function(span);
     }
   }
 
@@ -157,8 +188,13 @@ class DepthwiseConvKernel final : public Kernel {
   std::size_t inputs_;    // floats
   std::size_t multiplier_;
   std::array<std::vector<Range>, 3> ranges_;
-  const DepthwiseFunctions* any_;
-  const DepthwiseFunctions* whole_;  // where no tap on the innermost axis is padding
+  const DepthwiseFunctions* functions_;
+  // By the number of window rows that are not padding, where all taps, or all but one, on the
+  // innermost axis are not.
+  std::vector<DepthwiseFunction> whole_;
+  std::vector<DepthwiseFunction> edge_;
+  std::size_t chunk_ = 1;  // channels
+  std::size_t band_ = 1;   // lines
   ActivateBlockFunction activate_;
   double seconds_ = 0;
 };

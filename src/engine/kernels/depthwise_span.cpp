@@ -1,7 +1,5 @@
 #include "engine/kernels/depthwise_span.h"
 
-#include <utility>
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/depthwise_span.cpp"
 #include "hwy/foreach_target.h"
@@ -27,65 +25,21 @@ struct PartOfVector {
   HWY_INLINE void store(Vector v, float* to) const { store_partial(v, Tag(), to, count); }
 };
 
-// Adds the window's rows [any axis but the innermost] to the sums, for any window.
-struct AnyWindow {
-  template <std::size_t P, class Access>
-  static HWY_INLINE void add_row(const DepthwiseSpan& s, const float* x, const float* w,
-                                 Vector (&sum)[P], const Access& access) {
-    for (std::size_t t = 0; t < s.taps[2]; ++t, x += s.x_step[2], w += s.channels) {
-      const Vector weight = access.load(w);
-#pragma GCC unroll 8
-      for (std::size_t p = 0; p < P; ++p) {
-        sum[p] = hn::MulAdd(access.load(x + p * s.output_step), weight, sum[p]);
-      }
-    }
-  }
-};
+// Outputs that are computed together, and the weights of a window, fit into registers.
+constexpr std::size_t kBlock = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 8 : 4;
 
-// The same for a whole width and a stride that are known: each input is loaded once for all outputs
-// that see it.
-template <std::size_t kWidth, std::size_t kStride>
-struct KnownWindow {
-  template <std::size_t P, class Access>
-  static HWY_INLINE void add_row(const DepthwiseSpan& s, const float* x, const float* w,
-                                 Vector (&sum)[P], const Access& access) {
-    Vector weight[kWidth];
-#pragma GCC unroll 5
-    for (std::size_t t = 0; t < kWidth; ++t) weight[t] = access.load(w + t * s.channels);
-#pragma GCC unroll 32
-    for (std::size_t i = 0; i < (P - 1) * kStride + kWidth; ++i, x += s.channels) {
-      const Vector v = access.load(x);
-#pragma GCC unroll 8
-      for (std::size_t p = 0; p < P; ++p) {
-        if (i >= p * kStride && i < p * kStride + kWidth) {
-          sum[p] = hn::MulAdd(v, weight[i - p * kStride], sum[p]);
-        }
-      }
-    }
-  }
-};
-
-// One vector of channels.
-template <class Window, std::size_t P, class Access>
-HWY_INLINE void channels(const DepthwiseSpan& s, std::size_t channel, const Access& access) {
+template <std::size_t P, class Access>
+HWY_INLINE void finish(const DepthwiseSpan& s, std::size_t first, std::size_t channel,
+                       Vector (&sum)[P], const Access& access) {
   const Tag d;
-  Vector sum[P];
-#pragma GCC unroll 8
-  for (std::size_t p = 0; p < P; ++p) sum[p] = hn::Zero(d);
-  for (std::size_t a = 0; a < s.taps[0]; ++a) {
-    const float* x = s.x + a * s.x_step[0] + channel;
-    const float* w = s.weights + a * s.weight_step[0] + channel;
-    for (std::size_t b = 0; b < s.taps[1]; ++b, x += s.x_step[1], w += s.weight_step[1]) {
-      Window::template add_row<P>(s, x, w, sum, access);
-    }
-  }
+  const std::size_t at = first * s.cell + channel;
   const Vector bias = s.bias != nullptr ? access.load(s.bias + channel) : hn::Zero(d);
 #pragma GCC unroll 8
   for (std::size_t p = 0; p < P; ++p) sum[p] = hn::Add(sum[p], bias);
   if (s.residual != nullptr) {
 #pragma GCC unroll 8
     for (std::size_t p = 0; p < P; ++p) {
-      sum[p] = hn::Add(sum[p], access.load(s.residual + p * s.channels + channel));
+      sum[p] = hn::Add(sum[p], access.load(s.residual + at + p * s.cell));
     }
   }
   if (s.clamp) {
@@ -93,36 +47,127 @@ HWY_INLINE void channels(const DepthwiseSpan& s, std::size_t channel, const Acce
     for (std::size_t p = 0; p < P; ++p) sum[p] = clip(d, sum[p], s.low, s.high);
   }
 #pragma GCC unroll 8
-  for (std::size_t p = 0; p < P; ++p) access.store(sum[p], s.y + p * s.channels + channel);
+  for (std::size_t p = 0; p < P; ++p) access.store(sum[p], s.y + at + p * s.cell);
 }
 
-template <class Window, std::size_t P>
+// Any window: one vector of channels of P outputs.
+struct AnyWindow {
+  template <class Access>
+  struct Weights {
+    HWY_INLINE Weights(const DepthwiseSpan& /*s*/, std::size_t /*channel*/, const Access& /*a*/) {}
+  };
+
+  template <std::size_t P, class Access>
+  static HWY_INLINE void block(const DepthwiseSpan& s, const Weights<Access>& /*weights*/,
+                               std::size_t first, std::size_t channel, const Access& access) {
+    Vector sum[P];
+#pragma GCC unroll 8
+    for (std::size_t p = 0; p < P; ++p) sum[p] = hn::Zero(Tag());
+    for (std::size_t a = 0; a < s.taps[0]; ++a) {
+      for (std::size_t b = 0; b < s.taps[1]; ++b) {
+        const float* x = s.x + first * s.output_step + a * s.x_step[0] + b * s.x_step[1] + channel;
+        const float* w = s.weights + a * s.weight_step[0] + b * s.weight_step[1] + channel;
+        for (std::size_t t = 0; t < s.taps[2]; ++t, x += s.x_step[2], w += s.cell) {
+          const Vector weight = access.load(w);
+#pragma GCC unroll 8
+          for (std::size_t p = 0; p < P; ++p) {
+            sum[p] = hn::MulAdd(access.load(x + p * s.output_step), weight, sum[p]);
+          }
+        }
+      }
+    }
+    finish(s, first, channel, sum, access);
+  }
+};
+
+// A window of known size: its weights stay in registers for all outputs, and each input is loaded
+// once for all outputs of a block that see it.
+template <std::size_t kRows, std::size_t kWidth, std::size_t kStride>
+struct KnownWindow {
+  template <class Access>
+  struct Weights {
+    HWY_INLINE Weights(const DepthwiseSpan& s, std::size_t channel, const Access& access) {
+#pragma GCC unroll 5
+      for (std::size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 5
+        for (std::size_t t = 0; t < kWidth; ++t) {
+          w[r][t] = access.load(s.weights + r * s.weight_step[1] + t * s.cell + channel);
+        }
+      }
+    }
+    Vector w[kRows][kWidth];
+  };
+
+  template <std::size_t P, class Access>
+  static HWY_INLINE void block(const DepthwiseSpan& s, const Weights<Access>& weights,
+                               std::size_t first, std::size_t channel, const Access& access) {
+    Vector sum[P];
+#pragma GCC unroll 8
+    for (std::size_t p = 0; p < P; ++p) sum[p] = hn::Zero(Tag());
+    const float* row = s.x + first * s.output_step + channel;
+#pragma GCC unroll 5
+    for (std::size_t r = 0; r < kRows; ++r, row += s.x_step[1]) {
+      const float* x = row;
+#pragma GCC unroll 32
+      for (std::size_t i = 0; i < (P - 1) * kStride + kWidth; ++i, x += s.cell) {
+        const Vector v = access.load(x);
+#pragma GCC unroll 8
+        for (std::size_t p = 0; p < P; ++p) {
+          if (i >= p * kStride && i < p * kStride + kWidth) {
+            sum[p] = hn::MulAdd(v, weights.w[r][i - p * kStride], sum[p]);
+          }
+        }
+      }
+    }
+    finish(s, first, channel, sum, access);
+  }
+};
+
+template <class Window, class Access>
+HWY_INLINE void channels(const DepthwiseSpan& s, std::size_t channel, const Access& access) {
+  const typename Window::template Weights<Access> weights(s, channel, access);
+  std::size_t o = 0;
+  for (; o + kBlock <= s.outputs; o += kBlock) {
+    Window::template block<kBlock>(s, weights, o, channel, access);
+  }
+  if constexpr (kBlock > 4) {
+    if (o + 4 <= s.outputs) {
+      Window::template block<4>(s, weights, o, channel, access);
+      o += 4;
+    }
+  }
+  if (o + 2 <= s.outputs) {
+    Window::template block<2>(s, weights, o, channel, access);
+    o += 2;
+  }
+  if (o < s.outputs) Window::template block<1>(s, weights, o, channel, access);
+}
+
+template <class Window>
 void span(const DepthwiseSpan& s) {
   constexpr std::size_t kLanes = hn::MaxLanes(Tag());
   std::size_t channel = 0;
   for (; channel + kLanes <= s.channels; channel += kLanes) {
-    channels<Window, P>(s, channel, WholeVector());
+    channels<Window>(s, channel, WholeVector());
   }
-  if (channel < s.channels) channels<Window, P>(s, channel, PartOfVector{s.channels - channel});
+  if (channel < s.channels) channels<Window>(s, channel, PartOfVector{s.channels - channel});
 }
 
-template <class Window, std::size_t... P>
-constexpr DepthwiseFunctions spans(std::index_sequence<P...>) {
-  return {span<Window, P + 1>...};
+DepthwiseFunction known(std::size_t rows, std::size_t width, std::size_t stride) {
+  if (width == 2 && stride == 1 && rows == 2) return span<KnownWindow<2, 2, 1>>;
+  if (width == 2 && stride == 1 && rows == 3) return span<KnownWindow<3, 2, 1>>;
+  if (width == 3 && stride == 1 && rows == 2) return span<KnownWindow<2, 3, 1>>;
+  if (width == 3 && stride == 1 && rows == 3) return span<KnownWindow<3, 3, 1>>;
+  if (width == 3 && stride == 2 && rows == 2) return span<KnownWindow<2, 3, 2>>;
+  if (width == 3 && stride == 2 && rows == 3) return span<KnownWindow<3, 3, 2>>;
+  if (width == 5 && stride == 1 && rows == 5) return span<KnownWindow<5, 5, 1>>;
+  if (width == 5 && stride == 2 && rows == 5) return span<KnownWindow<5, 5, 2>>;
+  return span<AnyWindow>;
 }
 
-const DepthwiseFunctions& depthwise_functions_of_target(std::size_t width, std::size_t stride) {
-  using Counts = std::make_index_sequence<DepthwiseSpan::kMaxOutputs>;
-  static constexpr DepthwiseFunctions kAny = spans<AnyWindow>(Counts());
-  static constexpr DepthwiseFunctions kWidth3 = spans<KnownWindow<3, 1>>(Counts());
-  static constexpr DepthwiseFunctions kWidth3Stride2 = spans<KnownWindow<3, 2>>(Counts());
-  static constexpr DepthwiseFunctions kWidth5 = spans<KnownWindow<5, 1>>(Counts());
-  static constexpr DepthwiseFunctions kWidth5Stride2 = spans<KnownWindow<5, 2>>(Counts());
-  if (width == 3 && stride == 1) return kWidth3;
-  if (width == 3 && stride == 2) return kWidth3Stride2;
-  if (width == 5 && stride == 1) return kWidth5;
-  if (width == 5 && stride == 2) return kWidth5Stride2;
-  return kAny;
+const DepthwiseFunctions& depthwise_functions_of_target() {
+  static constexpr DepthwiseFunctions kFunctions{.any = span<AnyWindow>, .known = known};
+  return kFunctions;
 }
 
 }  // namespace kerf::engine::HWY_NAMESPACE
@@ -133,8 +178,8 @@ namespace kerf::engine {
 
 HWY_EXPORT(depthwise_functions_of_target);
 
-const DepthwiseFunctions& depthwise_functions(std::size_t width, std::size_t stride) {
-  return HWY_DYNAMIC_DISPATCH(depthwise_functions_of_target)(width, stride);
+const DepthwiseFunctions& depthwise_functions() {
+  return HWY_DYNAMIC_DISPATCH(depthwise_functions_of_target)();
 }
 
 }  // namespace kerf::engine

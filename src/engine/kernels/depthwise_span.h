@@ -5,13 +5,14 @@
 
 namespace kerf::engine {
 
-// A few outputs of a depthwise convolution side by side, all channels of them. What of the window
-// lies in padding is cut off: all these outputs see the same taps.
+// Outputs of a depthwise convolution side by side on its innermost axis. What of the window lies in
+// padding is cut off: all these outputs see the same taps.
 struct DepthwiseSpan {
-  static constexpr std::size_t kMaxOutputs = 8;
   const float* x = nullptr;        // the first output's first tap
-  const float* weights = nullptr;  // of that tap: one row of `channels` for each tap of the window
-  std::size_t channels = 0;
+  const float* weights = nullptr;  // of that tap
+  std::size_t channels = 0;        // to compute
+  std::size_t cell = 0;            // floats from one cell to the next, of x, weights and y
+  std::size_t outputs = 0;
   std::size_t output_step = 0;          // floats from one output's input to the next one's
   std::array<std::size_t, 3> taps{};    // counts, by axis
   std::array<std::size_t, 3> x_step{};  // floats from one tap to the next
@@ -25,11 +26,14 @@ struct DepthwiseSpan {
 };
 
 using DepthwiseFunction = void (*)(const DepthwiseSpan& span);
-// For 1 to kMaxOutputs outputs.
-using DepthwiseFunctions = std::array<DepthwiseFunction, DepthwiseSpan::kMaxOutputs>;
 
-// This machine's for spans that see the whole width of a window without dilation along the
-// innermost axis; a width of 0 gives those for any span. Get them when a kernel is made.
-const DepthwiseFunctions& depthwise_functions(std::size_t width, std::size_t stride);
+// What computes spans on this machine. Get it when a kernel is made.
+struct DepthwiseFunctions {
+  DepthwiseFunction any = nullptr;
+  // For taps {1, rows, width} without dilation on the innermost axis, and outputs `stride` cells
+  // apart (1 for a single output): faster where the window has a common size, else `any`.
+  DepthwiseFunction (*known)(std::size_t rows, std::size_t width, std::size_t stride) = nullptr;
+};
+const DepthwiseFunctions& depthwise_functions();
 
 }  // namespace kerf::engine
