@@ -32,14 +32,34 @@ constexpr std::size_t kRows = 5;
 constexpr double kFlops = 4e10;
 #endif
 
-// Adds bias and residual, clamps and stores where the panel is full.
-template <std::size_t M, std::size_t N>
-HWY_INLINE void finish_full(const Tile& t, Vector (&sum)[M][N]) {
+// The columns of a panel. All of them exist, or all of the first vectors and `count` of the last
+// one.
+struct WholePanel {
+  HWY_INLINE Vector load(const float* from, bool /*last*/) const { return hn::LoadU(Tag(), from); }
+  HWY_INLINE void store(Vector v, float* to, bool /*last*/) const { hn::StoreU(v, Tag(), to); }
+};
+struct PartOfPanel {
+  std::size_t count;
+  HWY_INLINE Vector load(const float* from, bool last) const {
+    return last ? load_partial(Tag(), from, count) : hn::LoadU(Tag(), from);
+  }
+  HWY_INLINE void store(Vector v, float* to, bool last) const {
+    if (last) {
+      store_partial(v, Tag(), to, count);
+    } else {
+      hn::StoreU(v, Tag(), to);
+    }
+  }
+};
+
+// Adds bias and residual, clamps and stores.
+template <std::size_t M, std::size_t N, class Columns>
+HWY_INLINE void finish(const Tile& t, Vector (&sum)[M][N], const Columns& columns) {
   const Tag d;
   if (t.bias != nullptr) {
     Vector bias[N];
 #pragma GCC unroll 2
-    for (std::size_t n = 0; n < N; ++n) bias[n] = hn::LoadU(d, t.bias + n * kLanes);
+    for (std::size_t n = 0; n < N; ++n) bias[n] = columns.load(t.bias + n * kLanes, n + 1 == N);
 #pragma GCC unroll 14
     for (std::size_t m = 0; m < M; ++m) {
 #pragma GCC unroll 2
@@ -51,7 +71,7 @@ HWY_INLINE void finish_full(const Tile& t, Vector (&sum)[M][N]) {
     for (std::size_t m = 0; m < M; ++m) {
 #pragma GCC unroll 2
       for (std::size_t n = 0; n < N; ++n) {
-        const Vector r = hn::LoadU(d, t.residual + m * t.out_stride + n * kLanes);
+        const Vector r = columns.load(t.residual + m * t.out_stride + n * kLanes, n + 1 == N);
         sum[m][n] = hn::Add(sum[m][n], r);
       }
     }
@@ -67,14 +87,14 @@ HWY_INLINE void finish_full(const Tile& t, Vector (&sum)[M][N]) {
   for (std::size_t m = 0; m < M; ++m) {
 #pragma GCC unroll 2
     for (std::size_t n = 0; n < N; ++n) {
-      hn::StoreU(sum[m][n], d, t.out + m * t.out_stride + n * kLanes);
+      columns.store(sum[m][n], t.out + m * t.out_stride + n * kLanes, n + 1 == N);
     }
   }
 }
 
-// The same for a panel of which only some columns exist, from sums in memory.
-HWY_NOINLINE void finish_partial(const Tile& t, const float* sums, std::size_t rows,
-                                 std::size_t width) {
+// The same where parts of vectors are slow, from sums in memory.
+[[maybe_unused]] HWY_NOINLINE void finish_partial(const Tile& t, const float* sums,
+                                                  std::size_t rows, std::size_t width) {
   const Tag d;
   for (std::size_t first = 0; first < t.columns; first += kLanes) {
     const std::size_t count = t.columns - first < kLanes ? t.columns - first : kLanes;
@@ -148,7 +168,9 @@ HWY_NOINLINE void tile(const Tile& t) {
     }
   }
   if (t.columns == N * kLanes) {
-    finish_full<M, N>(t, sum[0]);
+    finish(t, sum[0], WholePanel());
+  } else if constexpr (kMasked) {
+    finish(t, sum[0], PartOfPanel{t.columns - (N - 1) * kLanes});
   } else {
     HWY_ALIGN float sums[M * N * kLanes];
 #pragma GCC unroll 14

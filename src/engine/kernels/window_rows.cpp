@@ -59,8 +59,8 @@ WindowRows::WindowRows(const WindowGeometry& geometry, std::size_t channels, std
     edges_.clear();
     piece_ = depth;
     inner_taps_ = width;
-    for (std::size_t o = 0; o < geometry.output[2]; ++o) {
-      for (std::size_t tap = 0; tap < width; ++tap) {
+    for (std::size_t tap = 0; tap < width; ++tap) {
+      for (std::size_t o = 0; o < geometry.output[2]; ++o) {
         const std::int64_t cell = geometry.cell(2, o, tap);
         inner_.push_back(cell < 0 ? -1 : cell * static_cast<std::int64_t>(channels));
       }
@@ -94,45 +94,48 @@ void WindowRows::prepare(const float* x, float* edges, ThreadPool* pool) const n
 void WindowRows::Source::operator()(std::size_t first, std::size_t count,
                                     const float** to) const noexcept {
   const WindowGeometry& g = rows.geometry();
-  const std::size_t row_floats = g.size[2] * rows.channels_;
-  const std::size_t edge_floats = rows.edges_.size() * rows.piece_;
-  std::size_t o2 = first % g.output[2];
-  std::size_t rest = first / g.output[2];
-  std::size_t o1 = rest % g.output[1];
-  rest /= g.output[1];
-  std::size_t o0 = rest % g.output[0];
-  std::size_t sample = rest / g.output[0];
-  for (std::size_t i = 0; i < count; ++i) {
-    const float** pointer = to + i;
-    const std::int64_t* inner = rows.inner_.data() + o2 * rows.inner_taps_;
-    for (std::size_t t0 = 0; t0 < g.kernel[0]; ++t0) {
-      const std::int64_t c0 = rows.cells_[0][o0 * g.kernel[0] + t0];
-      for (std::size_t t1 = 0; t1 < g.kernel[1]; ++t1) {
-        const std::int64_t c1 = rows.cells_[1][o1 * g.kernel[1] + t1];
-        const bool padding = c0 < 0 || c1 < 0;
-        const std::size_t row = (sample * g.size[0] + static_cast<std::size_t>(c0)) * g.size[1] +
-                                static_cast<std::size_t>(c1);
-        for (std::size_t t2 = 0; t2 < rows.inner_taps_; ++t2, pointer += count) {
-          if (padding) {
-            *pointer = rows.zeros_.data();
-          } else if (inner[t2] >= 0) {
-            *pointer = x + row * row_floats + inner[t2];
-          } else if (edge_floats == 0) {
-            *pointer = rows.zeros_.data();
-          } else {
-            *pointer =
-                edges + row * edge_floats + static_cast<std::size_t>(-1 - inner[t2]) * rows.piece_;
-          }
+  std::size_t line = first / g.output[2];
+  std::size_t begin = first % g.output[2];
+  for (std::size_t done = 0; done < count; ++line, begin = 0) {
+    const std::size_t run = std::min(g.output[2] - begin, count - done);
+    rows.line_pointers(*this, line, begin, run, to + done, count);
+    done += run;
+  }
+}
+
+void WindowRows::line_pointers(const Source& source, std::size_t line, std::size_t begin,
+                               std::size_t run, const float** to,
+                               std::size_t tap_stride) const noexcept {
+  const WindowGeometry& g = geometry();
+  const std::size_t o1 = line % g.output[1];
+  const std::size_t o0 = line / g.output[1] % g.output[0];
+  const std::size_t sample = line / g.output[1] / g.output[0];
+  for (std::size_t t0 = 0; t0 < g.kernel[0]; ++t0) {
+    const std::int64_t c0 = cells_[0][o0 * g.kernel[0] + t0];
+    for (std::size_t t1 = 0; t1 < g.kernel[1]; ++t1) {
+      const std::int64_t c1 = cells_[1][o1 * g.kernel[1] + t1];
+      if (c0 < 0 || c1 < 0) {
+        for (std::size_t t2 = 0; t2 < inner_taps_; ++t2, to += tap_stride) {
+          std::fill_n(to, run, zeros_.data());
         }
+        continue;
+      }
+      const std::size_t row = (sample * g.size[0] + static_cast<std::size_t>(c0)) * g.size[1] +
+                              static_cast<std::size_t>(c1);
+      const float* inside = source.x + row * g.size[2] * channels_;
+      // Without pieces at the edges, every tap in padding has the offset -1.
+      const float* edge =
+          edges_.empty() ? zeros_.data() : source.edges + row * edges_.size() * piece_;
+      const std::int64_t* offset = inner_.data() + begin;
+      for (std::size_t t2 = 0; t2 < inner_taps_; ++t2) {
+        for (std::size_t i = 0; i < run; ++i) {
+          const std::int64_t at = offset[i];
+          to[i] = at >= 0 ? inside + at : edge + (-1 - at) * static_cast<std::int64_t>(piece_);
+        }
+        offset += g.output[2];
+        to += tap_stride;
       }
     }
-    if (++o2 < g.output[2]) continue;
-    o2 = 0;
-    if (++o1 < g.output[1]) continue;
-    o1 = 0;
-    if (++o0 < g.output[0]) continue;
-    o0 = 0;
-    ++sample;
   }
 }
 

@@ -61,6 +61,9 @@ class WindowRows {
 
  private:
   const WindowGeometry& geometry() const noexcept { return *geometry_; }
+  // Pointers for `run` outputs of one line along the innermost axis.
+  void line_pointers(const Source& source, std::size_t line, std::size_t begin, std::size_t run,
+                     const float** to, std::size_t tap_stride) const noexcept;
 
   std::optional<WindowGeometry> geometry_;
   std::size_t channels_ = 0;
@@ -69,8 +72,8 @@ class WindowRows {
   std::size_t input_rows_ = 0;  // of one sample
   // Input cell of output o and tap t at [o * kernel + t] for the two outer axes, -1 for padding.
   std::array<std::vector<std::int64_t>, 2> cells_;
-  // The same for the innermost axis, as an offset in floats; where pieces span the window, -1 - e
-  // stands for edge e.
+  // The same for the innermost axis at [t * outputs + o], as an offset in floats; where pieces span
+  // the window, it is that of the piece, and -1 - e stands for edge e.
   std::vector<std::int64_t> inner_;
   std::vector<std::size_t>
       edges_;                 // outputs on the innermost axis whose piece reaches over an edge
