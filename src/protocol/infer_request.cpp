@@ -129,6 +129,8 @@ class Reader {
         input.json =
             expect(expect(field.value().get_array(), "an array", "inputs[].data").raw_json(),
                    "an array", "inputs[].data");
+        // simdjson counts the space behind it in.
+        input.json = input.json.substr(0, input.json.find_last_not_of(" \n\r\t") + 1);
       } else if (key == "parameters") {
         binary_size = read_input_parameters(field.value());
       }

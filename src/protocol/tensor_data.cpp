@@ -13,6 +13,7 @@
 #include "kerf/error.h"
 #include "protocol/json_number.h"
 #include "protocol/json_text.h"
+#include "tensor/convert.h"
 
 namespace kerf::protocol {
 namespace {
@@ -227,17 +228,6 @@ struct BoolLeaf {
   }
 };
 
-// Floating types convert by way of Tensor, which knows them all.
-void convert_floats(const std::byte* data, DType from, DType to, std::size_t count,
-                    std::byte* out) {
-  const Shape shape{static_cast<std::int64_t>(count)};
-  const Tensor converted =
-      Tensor(from, shape, std::shared_ptr<const void>(std::shared_ptr<void>(), data),
-             count * dtype_size(from))
-          .cast(to);
-  std::memcpy(out, converted.data(), converted.byte_size());
-}
-
 }  // namespace
 
 void check_datatype(DType declared, DType wanted) {
@@ -276,8 +266,7 @@ void read_json_data(std::string_view array, DType declared, DType wanted, const 
   const auto count = static_cast<std::size_t>(shape.element_count());
   const std::unique_ptr<float[]> floats(new float[count]);
   ArrayReader(array, shape, floats.get(), FloatLeaf{}).run();
-  convert_floats(reinterpret_cast<const std::byte*>(floats.get()), DType::kFloat32, wanted, count,
-                 out);
+  convert(DType::kFloat32, floats.get(), wanted, out, count);
 }
 
 void read_binary_data(const std::byte* data, DType declared, DType wanted, std::size_t count,
@@ -293,7 +282,7 @@ void read_binary_data(const std::byte* data, DType declared, DType wanted, std::
     if (count != 0) std::memcpy(out, data, count * dtype_size(wanted));
     return;
   }
-  if (is_floating(declared)) return convert_floats(data, declared, wanted, count, out);
+  if (is_floating(declared)) return convert(declared, data, wanted, out, count);
   visit_integer(declared, [&](auto from_type) {
     using From = decltype(from_type);
     visit_integer(wanted, [&](auto to_type) {

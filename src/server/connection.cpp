@@ -49,10 +49,9 @@ void Connection::expire(Clock::time_point now) {
   socket_.cancel(ignored);
 }
 
-void Connection::abandon() {
-  if (!resume_) return;
-  const Resume dropped = *std::move(resume_);  // and with it, at the latest, this connection
-  resume_.reset();
+void Connection::close() {
+  boost::system::error_code ignored;
+  socket_.close(ignored);
 }
 
 std::size_t Connection::room_for(std::size_t bytes) {
@@ -305,7 +304,10 @@ Connection::Awaitable<void> Connection::serve() {
     }
     if (sent < bytes.size() && !co_await write_rest(bytes.subspan(sent))) co_return;
     begin_ += head_size_ + body_size_;
-    if (!keep_alive) co_return co_await linger();
+    if (!keep_alive) {
+      if (begin_ < input_.size()) co_await linger();
+      co_return;
+    }
     if (begin_ < input_.size() && ++burst == kBurst) {
       burst = 0;
       co_await asio::post(thread_.context(), kAwait);

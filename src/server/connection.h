@@ -30,8 +30,8 @@ class Connection final : public serving::Task, public std::enable_shared_from_th
 
   // Ends what has taken longer than it may. Called by the I/O thread now and then.
   void expire(Clock::time_point now);
-  // Drops what waits for a worker. Called when no thread runs any more.
-  void abandon();
+  // Ends it as if the client had gone.
+  void close();
 
  private:
   template <typename T>

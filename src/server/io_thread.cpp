@@ -3,7 +3,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <utility>
-#include <vector>
 
 #include "server/connection.h"
 
@@ -12,12 +11,6 @@ namespace kerf::server {
 namespace asio = boost::asio;
 
 IoThread::IoThread(Shared& shared) : shared_(shared), sweeper_(context_) { sweep(); }
-
-IoThread::~IoThread() {
-  // No thread runs any more: what still waits for a worker would keep itself alive.
-  const std::vector<Connection*> left(connections_.begin(), connections_.end());
-  for (Connection* connection : left) connection->abandon();
-}
 
 void IoThread::accept(Socket socket) {
   auto connection = std::make_shared<Connection>(*this, shared_, std::move(socket));
@@ -31,6 +24,14 @@ void IoThread::refuse(Socket socket) {
 
 void IoThread::drain() {
   asio::post(context_, [this] { sweeper_.cancel(); });
+}
+
+void IoThread::finish() {
+  context_.restart();
+  do {
+    for (Connection* connection : connections_) connection->close();
+    context_.poll();
+  } while (!connections_.empty());
 }
 
 void IoThread::sweep() {

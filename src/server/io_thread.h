@@ -37,7 +37,6 @@ struct Shared {
 class IoThread {
  public:
   explicit IoThread(Shared& shared);
-  ~IoThread();
 
   boost::asio::io_context& context() noexcept { return context_; }
 
@@ -47,6 +46,8 @@ class IoThread {
   void refuse(Socket socket);
   // Closes idle connections now, others after their reply. Any thread.
   void drain();
+  // Ends all connections. Called when neither this thread nor a worker runs any more.
+  void finish();
 
   // Of this thread's connections; read when the thread has ended.
   std::uint64_t requests = 0;

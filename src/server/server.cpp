@@ -32,6 +32,18 @@ constexpr asio::use_awaitable_t<Executor> kAwait;
 
 }  // namespace
 
+std::shared_ptr<const serving::Repository> load_models(std::span<const serving::ModelFile> files,
+                                                       serving::LoadSettings settings) {
+  settings.loaded = [also = std::move(settings.loaded)](const serving::ServedModel& model,
+                                                        double seconds) {
+    spdlog::info("loaded {} version {}: {} parameters, {:.1f} MB, in {:.3f} s", model.name(),
+                 model.version(), model.model().parameter_count(),
+                 static_cast<double>(model.model().memory_bytes()) / 1e6, seconds);
+    if (also) also(model, seconds);
+  };
+  return serving::Repository::load(files, settings);
+}
+
 struct Server::Impl {
   explicit Impl(ServerOptions given)
       : options(std::move(given)),
@@ -169,9 +181,11 @@ void Server::serve(std::shared_ptr<const serving::Repository> repository) {
     }
     impl.main().context().run();
   }
+  impl.workers.stop();
   std::uint64_t requests = 0;
   std::uint64_t errors = 0;
   for (const auto& thread : impl.threads) {
+    thread->finish();
     requests += thread->requests;
     errors += thread->errors;
   }

@@ -10,13 +10,15 @@ Workers::Workers(unsigned count, std::size_t queue_length) : queue_length_(queue
   for (unsigned i = 0; i < count; ++i) threads_.emplace_back([this] { work(); });
 }
 
-Workers::~Workers() {
+void Workers::stop() {
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
   }
   wake_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
 }
 
 bool Workers::submit(Task& task) {

@@ -26,14 +26,15 @@ class Workers {
  public:
   // 0 workers = one per core.
   explicit Workers(unsigned count, std::size_t queue_length);
-  // Runs what is queued, then ends.
-  ~Workers();
+  ~Workers() { stop(); }
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
   unsigned count() const noexcept { return static_cast<unsigned>(threads_.size()); }
   // False if the queue is full: the server is overloaded, and the caller says so.
   bool submit(Task& task);
+  // Runs what is queued, takes no more, and ends the threads. Called by one thread.
+  void stop();
 
  private:
   void work();
