@@ -110,7 +110,8 @@ struct KnownWindow {
       const float* x = row;
 #pragma GCC unroll 32
       for (std::size_t i = 0; i < (P - 1) * kStride + kWidth; ++i, x += s.cell) {
-        const Vector v = access.load(x);
+        Vector v = access.load(x);
+        keep_loaded(v);
 #pragma GCC unroll 8
         for (std::size_t p = 0; p < P; ++p) {
           if (i >= p * kStride && i < p * kStride + kWidth) {

@@ -42,6 +42,15 @@ HWY_INLINE void store_partial(hwy::HWY_NAMESPACE::VFromD<D> v, D d, float* to, s
   }
 }
 
+// Keeps a loaded vector that is used several times in a register: gcc would rather load it again as
+// the operand of each use, and loads are what runs out first.
+template <class V>
+HWY_INLINE void keep_loaded([[maybe_unused]] V& v) {
+#if HWY_ARCH_X86 && HWY_COMPILER_GCC_ACTUAL
+  asm("" : "+v"(v.raw));
+#endif
+}
+
 }  // namespace kerf::engine::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

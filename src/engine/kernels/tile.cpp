@@ -137,7 +137,10 @@ HWY_NOINLINE void tile(const Tile& t) {
       for (std::size_t u = 0; u < U; ++u) {
         Vector b[N];
 #pragma GCC unroll 2
-        for (std::size_t n = 0; n < N; ++n) b[n] = hn::Load(d, panel + (u * N + n) * kLanes);
+        for (std::size_t n = 0; n < N; ++n) {
+          b[n] = hn::Load(d, panel + (u * N + n) * kLanes);
+          if constexpr (M > 1) keep_loaded(b[n]);
+        }
 #pragma GCC unroll 14
         for (std::size_t m = 0; m < M; ++m) {
           const Vector a = hn::Set(d, row[m][k + u]);
