@@ -10,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "formats/call_arguments.h"
 #include "kerf/error.h"
 #include "layers/config.h"
 #include "layers/lower.h"
@@ -132,10 +133,37 @@ class Reader {
     return ports;
   }
 
+  // What a nested model's inputs are bound to: the tensors of the first argument. A mask given by
+  // keyword stands for the one that travels.
+  std::vector<Travelling> inputs_of_model(json::object arguments,
+                                          std::vector<Travelling> tensors) const {
+    if (all_known(tensors)) read_travelling_mask(arguments, tensors);
+    std::vector<Travelling> inputs;
+    for (const std::size_t i : first_tensors(arguments)) inputs.push_back(tensors.at(i));
+    const auto mask = mask_tensor(arguments);
+    if (mask && inputs.size() == 1) inputs.front().mask = tensors.at(*mask).tensor;
+    return inputs;
+  }
+
+  // A mask given by keyword that is a copy of the one that travels is not read a second time: then
+  // the model has one mask, `layer:mask`, whoever wrote the file.
+  void read_travelling_mask(json::object& arguments, std::vector<Travelling>& inputs) const {
+    const std::vector<std::size_t> first = first_tensors(arguments);
+    const auto mask = mask_tensor(arguments);
+    if (!mask || first.size() != 1) return;
+    const Travelling& input = inputs.at(first.front());
+    if (input.mask == kNone ||
+        !is_copy_of_mask(skeleton_.builder.peek(), inputs.at(*mask).tensor, input.mask)) {
+      return;
+    }
+    drop_mask(arguments);
+    inputs.erase(inputs.begin() + static_cast<std::ptrdiff_t>(*mask));
+  }
+
   // Adds one call of a layer or of a nested model.
   std::vector<Travelling> add_call(const LayerSpec& spec, const std::string& prefix, ScopeId scope,
-                                   std::uint32_t index, const json::object& arguments,
-                                   const std::vector<Travelling>& inputs) {
+                                   std::uint32_t index, json::object arguments,
+                                   std::vector<Travelling> inputs) {
     const std::string path = prefix + spec.name;
     // Nested models that call each other twice at every level would grow without end.
     constexpr std::size_t kMostCalls = 100'000;
@@ -145,6 +173,8 @@ class Reader {
     }
     if (spec.model) {
       if (path.size() > 4096) invalid("models are nested too deeply");
+      if (!problems_.attempt([&] { layers::require_inference(arguments); })) return {Travelling{}};
+      inputs = inputs_of_model(arguments, inputs);
       const ScopeId inner =
           skeleton_.builder.add_scope(spec.name, index, scope, ports_of(*spec.model, inputs));
       const std::vector<Travelling> outputs = run(*spec.model, path + "/", inner, inputs);
@@ -159,6 +189,7 @@ class Reader {
       return outputs;
     }
     if (!all_known(inputs) || !is_known(spec)) return {Travelling{}};
+    read_travelling_mask(arguments, inputs);
     const graph::LayerId id = layer_id(spec, path);
     std::vector<TensorId> tensors;
     std::vector<TensorId> masks;

@@ -84,6 +84,27 @@ json::value rewrite_keyword(const json::value& value, CallSpec& call, const std:
   return value;
 }
 
+// Moves what a layer was given by position behind its input to the keywords of the same meaning.
+void name_positional(const std::string& class_name, json::object& arguments) {
+  static const std::map<std::string, std::vector<std::string>, std::less<>> kParameters{
+      {"LSTM", {"initial_state", "mask", "training"}},
+      {"GRU", {"initial_state", "mask", "training"}},
+      {"SimpleRNN", {"initial_state", "mask", "training"}},
+      {"Softmax", {"mask"}},
+      {"GlobalAveragePooling1D", {"mask"}},
+      {"BatchNormalization", {"training", "mask"}},
+      {"Dropout", {"training"}},
+      {"Functional", {"training", "mask"}},
+      {"Sequential", {"training", "mask"}}};
+  const auto parameters = kParameters.find(class_name);
+  json::array& args = arguments["args"].get_array();
+  if (parameters == kParameters.end() || args.size() > parameters->second.size() + 1) return;
+  while (args.size() > 1) {
+    arguments["kwargs"].get_object()[parameters->second[args.size() - 2]] = args.back();
+    args.pop_back();
+  }
+}
+
 CallSpec read_call(const json::value& node, const LayerSpec& layer, const std::string& where) {
   CallSpec call;
   if (const json::object* object = node.if_object()) {
@@ -94,6 +115,7 @@ CallSpec read_call(const json::value& node, const LayerSpec& layer, const std::s
     }
     call.arguments["args"] = args != nullptr ? rewrite(*args, call, where) : json::array{};
     call.arguments["kwargs"] = kwargs != nullptr ? rewrite(*kwargs, call, where) : json::object{};
+    name_positional(layer.class_name, call.arguments);
     return call;
   }
   const json::array* entries = node.if_array();

@@ -132,10 +132,29 @@ class OutlineCall final : public BaseCall {
     for (const TensorId id : inputs) {
       values_.push_back(ops.feed({graph.tensor(id).dtype, graph.tensor(id).shape}));
     }
+    used_.resize(inputs.size());
     read_masks_.assign(inputs.size(), kNone);
   }
 
-  ValueId argument_tensor(std::size_t i) override { return values_.at(i); }
+  ValueId argument_tensor(std::size_t i) override {
+    used_.at(i) = true;
+    return values_[i];
+  }
+  // Refuses what the definition does not look at: to leave out an argument is to compute something
+  // else.
+  void require_all_used() {
+    for (const std::size_t i : explicit_masks_) used_.at(i) = true;
+    for (std::size_t i = 0; i < used_.size(); ++i) {
+      if (!used_[i]) {
+        throw Error(
+            ErrorCode::kUnsupported,
+            fmt::format("it is called with a tensor (the {}. of {}) that kerf does not know "
+                        "the use of",
+                        i + 1, used_.size()),
+            describe(layer_));
+      }
+    }
+  }
   ValueId weight(std::string name, const Shape& shape, bool trainable) override {
     weights_.push_back({.name = std::move(name), .shape = shape, .trainable = trainable});
     return ops_.placeholder({DType::kFloat32, shape});
@@ -198,6 +217,7 @@ class OutlineCall final : public BaseCall {
   const graph::Graph& graph_;
   std::span<const TensorId> argument_ids_;
   std::vector<ValueId> values_;
+  std::vector<bool> used_;  // parallel to values_
   std::vector<TensorId> read_masks_;
   std::unordered_map<ValueId, TensorId> mask_values_;
   std::unordered_map<TensorId, ValueId> read_values_;
@@ -307,6 +327,17 @@ const LayerDefinition& definition_of(const graph::Layer& layer) {
 
 }  // namespace
 
+void require_inference(const json::object& arguments) {
+  const json::value* kwargs = arguments.if_contains("kwargs");
+  if (kwargs == nullptr || !kwargs->is_object()) return;
+  const json::value* training = kwargs->get_object().if_contains("training");
+  if (training != nullptr && training->is_bool() && training->get_bool()) {
+    throw Error(ErrorCode::kUnsupported,
+                "it is called with training=True, which draws random numbers or normalises by the "
+                "batch at inference; call it without");
+  }
+}
+
 CallOutline outline(const graph::Layer& layer, const json::object& arguments,
                     std::span<const TensorId> inputs, std::span<const TensorId> masks,
                     const graph::Graph& graph) {
@@ -315,10 +346,12 @@ CallOutline outline(const graph::Layer& layer, const json::object& arguments,
   OutlineCall call(layer, arguments, ops, inputs, masks, graph);
   call.set_argument_ids(inputs);
   try {
+    require_inference(arguments);
     definition.lower(call);
   } catch (const Error& error) {
     rethrow_at(error, layer);
   }
+  call.require_all_used();
   return call.outline();
 }
 

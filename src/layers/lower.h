@@ -18,12 +18,15 @@ struct CallOutline {
   double flops = 0;
 };
 
+// Throws Error(kUnsupported) for a call that asks a layer or nested model to behave as in training.
+void require_inference(const boost::json::object& arguments);
+
 // Runs the layer's definition on the types of `inputs` (tensors of the graph under construction;
 // `masks`, parallel to it, holds the mask travelling beside each, or kNone).
 // Throws Error(kUnsupported) for a class that is not registered, and what the definition throws.
 CallOutline outline(const graph::Layer& layer, const boost::json::object& arguments,
-                    std::span<const graph::TensorId> inputs,
-                    std::span<const graph::TensorId> masks, const graph::Graph& graph);
+                    std::span<const graph::TensorId> inputs, std::span<const graph::TensorId> masks,
+                    const graph::Graph& graph);
 
 // Lowers the calls of a cut to ops: feeds in the cut's order, fetches likewise. Weights must be
 // present. Feeds have the graph's dtypes; bool masks are bool. What is computed from weights alone

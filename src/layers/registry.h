@@ -72,6 +72,12 @@ class LayerCall {
     return activation.identity() ? value : ops().append(program::Unary{activation}, {value});
   }
 
+  // Input i as float32, which is what Keras makes of integers that meet weights.
+  ValueId float_input(std::size_t i = 0) { return to_float(input(i)); }
+  ValueId to_float(ValueId x) {
+    return type(x).dtype == DType::kFloat32 ? x : ops().append(program::Cast{DType::kFloat32}, {x});
+  }
+
   const program::ValueType& type(ValueId id) { return ops().type(id); }
   const Shape& shape(ValueId id) { return ops().type(id).shape; }
 };

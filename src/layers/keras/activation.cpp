@@ -5,20 +5,20 @@ namespace kerf::layers {
 namespace {
 
 void lower_activation(LayerCall& call) {
-  call.output_passing_mask(apply_activation(call, call.input(), "activation"));
+  call.output_passing_mask(apply_activation(call, call.float_input(), "activation"));
 }
 
 void lower_function(LayerCall& call) {
-  call.output_passing_mask(
-      call.activated(call.input(), *layer_activation(call.config(), call.layer().class_name)));
+  call.output_passing_mask(call.activated(
+      call.float_input(), *layer_activation(call.config(), call.layer().class_name)));
 }
 
 void lower_prelu(LayerCall& call) {
-  call.output_passing_mask(parametric_relu(call, call.input(), call.config(), "alpha"));
+  call.output_passing_mask(parametric_relu(call, call.float_input(), call.config(), "alpha"));
 }
 
 void lower_softmax(LayerCall& call) {
-  call.output_passing_mask(softmax(call, call.input(), call.config(), call.mask()));
+  call.output_passing_mask(softmax(call, call.float_input(), call.config(), call.mask()));
 }
 
 }  // namespace

@@ -51,14 +51,23 @@ program::Window window_of(LayerCall& call, std::size_t rank, std::string_view si
 
 // Runs `body` on channels-last data whatever the layer's format.
 template <typename Body>
-void in_channels_last(LayerCall& call, std::size_t rank, const Body& body) {
-  ValueId x = call.input();
+ValueId in_channels_last(LayerCall& call, std::size_t rank, const Body& body) {
+  ValueId x = call.float_input();
   require_rank(call, x, rank);
   const bool first = call.config().channels_first();
   if (first) x = to_channels_last(call, x);
-  ValueId y = body(x);
-  if (first) y = to_channels_first(call, y);
-  call.output(y);
+  const ValueId y = body(x);
+  return first ? to_channels_first(call, y) : y;
+}
+
+// The same with the layer's activation behind it. One that looks at each element alone stays beside
+// the convolution; softmax and its like see the axes of the layer's format.
+template <typename Body>
+void activated_in_channels_last(LayerCall& call, std::size_t rank, const Body& body) {
+  const auto simple = elementwise_activation(call, "activation", "linear");
+  const ValueId y = in_channels_last(
+      call, rank, [&](ValueId x) { return simple ? call.activated(body(x), *simple) : body(x); });
+  call.output(simple ? y : apply_activation(call, y, "activation"));
 }
 
 Shape kernel_shape(const program::Window& window, std::int64_t in, std::int64_t out) {
@@ -77,7 +86,7 @@ std::int64_t known_channels(LayerCall& call, ValueId x) {
 
 void lower_conv(LayerCall& call) {
   const std::size_t rank = rank_of(call);
-  in_channels_last(call, rank, [&](ValueId x) {
+  activated_in_channels_last(call, rank, [&](ValueId x) {
     const Config& config = call.config();
     program::Conv op{.window = window_of(call, rank, "kernel_size", 1),
                      .groups = config.integer("groups", 1),
@@ -93,13 +102,13 @@ void lower_conv(LayerCall& call) {
       operands.push_back(call.weight("bias", {filters}));
       op.epilogue.bias = true;
     }
-    return apply_activation(call, call.ops().append(op, std::move(operands)), "activation");
+    return call.ops().append(op, std::move(operands));
   });
 }
 
 void lower_depthwise(LayerCall& call) {
   const std::size_t rank = rank_of(call);
-  in_channels_last(call, rank, [&](ValueId x) {
+  activated_in_channels_last(call, rank, [&](ValueId x) {
     program::DepthwiseConv op{.window = window_of(call, rank, "kernel_size", 1), .epilogue = {}};
     const std::int64_t in = known_channels(call, x);
     const std::int64_t multiplier = call.config().integer("depth_multiplier", 1);
@@ -109,13 +118,13 @@ void lower_depthwise(LayerCall& call) {
       operands.push_back(call.weight("bias", {in * multiplier}));
       op.epilogue.bias = true;
     }
-    return apply_activation(call, call.ops().append(op, std::move(operands)), "activation");
+    return call.ops().append(op, std::move(operands));
   });
 }
 
 void lower_separable(LayerCall& call) {
   const std::size_t rank = rank_of(call);
-  in_channels_last(call, rank, [&](ValueId x) {
+  activated_in_channels_last(call, rank, [&](ValueId x) {
     const Config& config = call.config();
     program::DepthwiseConv depthwise{.window = window_of(call, rank, "kernel_size", 1),
                                      .epilogue = {}};
@@ -133,22 +142,22 @@ void lower_separable(LayerCall& call) {
       operands.push_back(call.weight("bias", {filters}));
       pointwise.epilogue.bias = true;
     }
-    return apply_activation(call, call.ops().append(pointwise, std::move(operands)), "activation");
+    return call.ops().append(pointwise, std::move(operands));
   });
 }
 
 void lower_pooling(LayerCall& call) {
   const std::size_t rank = rank_of(call);
-  in_channels_last(call, rank, [&](ValueId x) {
+  call.output(in_channels_last(call, rank, [&](ValueId x) {
     program::Pool op{.window = window_of(call, rank, "pool_size", 2)};
     if (call.layer().class_name.starts_with("Average")) op.kind = program::Pool::Kind::kAverage;
     return call.ops().append(op, {x});
-  });
+  }));
 }
 
 void lower_global_pooling(LayerCall& call) {
   const std::size_t rank = rank_of(call);
-  const ValueId x = call.input();
+  const ValueId x = call.float_input();
   require_rank(call, x, rank);
   program::ProgramBuilder& ops = call.ops();
   using Reduce = program::Reduce;

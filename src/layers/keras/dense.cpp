@@ -4,7 +4,7 @@ namespace kerf::layers {
 namespace {
 
 void lower_dense(LayerCall& call) {
-  const ValueId x = call.input();
+  const ValueId x = call.float_input();
   const std::int64_t units = call.config().integer("units");
   if (call.shape(x).rank() < 2) call.config().invalid("units", "needs an input with channels");
   std::vector<ValueId> operands{x, call.weight("kernel", {call.shape(x).back(), units})};

@@ -1,22 +1,10 @@
-#include "kerf/error.h"
 #include "layers/registry.h"
 
 // Layers that do something only while a model is trained.
 namespace kerf::layers {
 namespace {
 
-void lower_identity(LayerCall& call) {
-  const boost::json::value* kwargs = call.arguments().if_contains("kwargs");
-  if (kwargs != nullptr && kwargs->is_object()) {
-    const boost::json::value* training = kwargs->get_object().if_contains("training");
-    if (training != nullptr && training->is_bool() && training->get_bool()) {
-      throw Error(ErrorCode::kUnsupported,
-                  "it is called with training=True, which draws random numbers at inference",
-                  call.config().where());
-    }
-  }
-  call.output_passing_mask(call.input());
-}
+void lower_identity(LayerCall& call) { call.output_passing_mask(call.input()); }
 
 }  // namespace
 

@@ -16,10 +16,15 @@ bool since_3_4(const LayerCall& call) {
          (call.layer().keras_major == 3 && call.layer().keras_minor >= 4);
 }
 
-std::vector<ValueId> inputs_of(LayerCall& call, std::size_t least) {
+// The inputs, of one dtype: where they differ, or the layer divides, all become float32.
+std::vector<ValueId> inputs_of(LayerCall& call, std::size_t least, bool keep_integers = true) {
   std::vector<ValueId> inputs;
   for (std::size_t i = 0; i < std::max(call.input_count(), least); ++i) {
     inputs.push_back(call.input(i));
+    keep_integers = keep_integers && call.type(inputs[i]).dtype == call.type(inputs[0]).dtype;
+  }
+  if (!keep_integers) {
+    for (ValueId& input : inputs) input = call.to_float(input);
   }
   return inputs;
 }
@@ -65,7 +70,7 @@ std::optional<ValueId> merged_mask(LayerCall& call) {
 
 void lower_merge(LayerCall& call) {
   const std::string& name = call.layer().class_name;
-  std::vector<ValueId> inputs = inputs_of(call, 2);
+  std::vector<ValueId> inputs = inputs_of(call, 2, name != "Average");
   if (name == "Subtract" && inputs.size() != 2) {
     throw Error(ErrorCode::kInvalidFile, "it needs exactly two inputs", call.config().where());
   }
@@ -85,6 +90,7 @@ void lower_merge(LayerCall& call) {
                          : name == "Maximum" ? -3.4028234e38F
                                              : 3.4028234e38F;
       const ValueId own = spread(call, *call.mask(i), call.shape(inputs[i]).rank());
+      inputs[i] = call.to_float(inputs[i]);
       inputs[i] = call.ops().append(program::Select{}, {own, inputs[i], call.scalar(fill)});
     }
     inputs[i] = aligned(call, inputs[i], rank);
@@ -101,29 +107,38 @@ void lower_merge(LayerCall& call) {
   call.output(result, mask);
 }
 
+// A mask of (batch, steps) that holds everywhere, made of an input since only that knows the sizes.
+ValueId every_step(LayerCall& call, ValueId x) {
+  std::vector<std::int64_t> axes;
+  for (std::size_t i = 2; i < call.shape(x).rank(); ++i) {
+    axes.push_back(static_cast<std::int64_t>(i));
+  }
+  using program::Reduce;
+  const ValueId some =
+      call.ops().append(Reduce{Reduce::Kind::kMax, axes, false}, {call.to_float(x)});
+  const ValueId equal = call.ops().append(Binary{Binary::Kind::kEqual}, {some, some});
+  return call.ops().append(Binary{Binary::Kind::kOr},
+                           {equal, call.ops().append(program::Not{}, {equal})});
+}
+
 void lower_concatenate(LayerCall& call) {
   const std::vector<ValueId> inputs = inputs_of(call, 1);
   const std::int64_t axis = call.config().integer("axis", -1);
   const ValueId result = call.ops().append(program::Concat{axis}, inputs);
   bool any = false;
-  bool all = true;
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    any = any || call.has_mask(i);
-    all = all && call.has_mask(i);
-  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) any = any || call.has_mask(i);
   if (!any) {
     call.output(result);
     return;
   }
+  // Every step counts of an input without a mask.
+  std::vector<ValueId> masks;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    masks.push_back(call.has_mask(i) ? *call.mask(i) : every_step(call, inputs[i]));
+  }
+  // Along the channels the masks of a step combine; along the steps each keeps its own.
   const auto rank = static_cast<std::int64_t>(call.shape(result).rank());
   const std::int64_t positive = axis < 0 ? axis + rank : axis;
-  if (!all) {
-    throw Error(ErrorCode::kUnsupported, "some of its inputs carry a mask and some do not",
-                call.config().where());
-  }
-  std::vector<ValueId> masks;
-  for (std::size_t i = 0; i < inputs.size(); ++i) masks.push_back(*call.mask(i));
-  // Along the channels the masks of a step combine; along the steps each keeps its own.
   call.output(result,
               positive == rank - 1
                   ? combined(call, since_3_4(call) ? Binary::Kind::kOr : Binary::Kind::kAnd, masks)
@@ -133,7 +148,7 @@ void lower_concatenate(LayerCall& call) {
 void lower_dot(LayerCall& call) {
   const Config& config = call.config();
   program::ProgramBuilder& ops = call.ops();
-  std::vector<ValueId> inputs = inputs_of(call, 2);
+  std::vector<ValueId> inputs = inputs_of(call, 2, false);
   std::vector<std::int64_t> axes = config.integers("axes");
   if (axes.size() == 1) axes.push_back(axes[0]);
   std::vector<ValueId> matrices;
@@ -147,7 +162,9 @@ void lower_dot(LayerCall& call) {
                          fmt::format("the axis {} of an input of {} dimensions", axes[i], rank));
     }
     if (config.boolean("normalize", false)) {
-      x = ops.append(program::L2Normalize{.axis = axis, .epsilon = 1e-7F}, {x});
+      // Keras 2 bounds the square of the norm by 1e-12.
+      const float epsilon = call.layer().keras_major < 3 ? 1e-6F : 1e-7F;
+      x = ops.append(program::L2Normalize{.axis = axis, .epsilon = epsilon}, {x});
     }
     // To (batch, rest, contracted).
     if (rank == 2) {

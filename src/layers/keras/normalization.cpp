@@ -61,7 +61,7 @@ ValueId with_axes_last(LayerCall& call, ValueId x, const std::vector<std::size_t
 
 void lower_batch_normalization(LayerCall& call) {
   const Config& config = call.config();
-  const ValueId x = call.input();
+  const ValueId x = call.float_input();
   std::vector<std::int64_t> axes{-1};
   if (config.has("axis")) axes = config.integers("axis");
   if (axes.size() != 1) config.unsupported("axis", "several axes are normalised at once");
@@ -89,7 +89,7 @@ void lower_batch_normalization(LayerCall& call) {
 
 void lower_layer_normalization(LayerCall& call) {
   const Config& config = call.config();
-  const ValueId x = call.input();
+  const ValueId x = call.float_input();
   const bool rms = config.boolean("rms_scaling", false);
   std::vector<std::size_t> axes;
   std::vector<std::int64_t> configured{-1};
@@ -123,10 +123,7 @@ void lower_rescaling(LayerCall& call) {
     }
     return call.scalar(static_cast<float>(config.number(key, fallback)));
   };
-  ValueId x = call.input();
-  if (call.ops().type(x).dtype != DType::kFloat32) {
-    x = call.ops().append(program::Cast{DType::kFloat32}, {x});
-  }
+  const ValueId x = call.float_input();
   using Binary = program::Binary;
   const ValueId scaled =
       call.ops().append(Binary{Binary::Kind::kMultiply}, {x, number("scale", 1)});

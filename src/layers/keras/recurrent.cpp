@@ -42,7 +42,7 @@ void lower_recurrent(LayerCall& call) {
     config.unsupported("time_major", "only batch-major sequences are supported");
   }
 
-  const ValueId x = call.input();
+  const ValueId x = call.float_input();
   const std::int64_t units = config.integer("units");
   if (units < 1 || units > (1 << 24)) config.invalid("units", "is out of range");
   if (call.shape(x).rank() != 3) {
