@@ -60,6 +60,17 @@ std::int64_t Config::integer(std::string_view key, std::int64_t fallback) const 
   return has(key) ? integer(key) : fallback;
 }
 
+std::int64_t Config::size(std::string_view key) const {
+  const std::int64_t value = integer(key);
+  constexpr std::int64_t kLargest = std::int64_t{1} << 31;
+  if (value < 1 || value > kLargest) invalid(key, fmt::format("is {}, which is no size", value));
+  return value;
+}
+
+std::int64_t Config::size(std::string_view key, std::int64_t fallback) const {
+  return has(key) ? size(key) : fallback;
+}
+
 std::optional<double> Config::optional_number(std::string_view key) const {
   const json::value* value = find(key);
   if (value == nullptr) return std::nullopt;

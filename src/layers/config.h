@@ -19,6 +19,9 @@ class Config {
   bool has(std::string_view key) const;  // present and not null
   std::int64_t integer(std::string_view key) const;
   std::int64_t integer(std::string_view key, std::int64_t fallback) const;
+  // An integer of at least 1, and not so large that a product of two overflows.
+  std::int64_t size(std::string_view key) const;
+  std::int64_t size(std::string_view key, std::int64_t fallback) const;
   double number(std::string_view key, double fallback) const;
   std::optional<double> optional_number(std::string_view key) const;
   bool boolean(std::string_view key, bool fallback) const;

@@ -349,6 +349,10 @@ CallOutline outline(const graph::Layer& layer, const json::object& arguments,
     require_inference(arguments);
     definition.lower(call);
   } catch (const Error& error) {
+    // What does not fit together here does not in the file.
+    if (error.code() == ErrorCode::kInvalidArgument) {
+      rethrow_at(Error(ErrorCode::kInvalidFile, error.message(), error.where()), layer);
+    }
     rethrow_at(error, layer);
   }
   call.require_all_used();

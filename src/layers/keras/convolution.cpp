@@ -95,7 +95,7 @@ void lower_conv(LayerCall& call) {
     if (op.groups < 1 || in % op.groups != 0) {
       config.invalid("groups", fmt::format("{} groups do not divide {} channels", op.groups, in));
     }
-    const std::int64_t filters = config.integer("filters");
+    const std::int64_t filters = config.size("filters");
     std::vector<ValueId> operands{
         x, call.weight("kernel", kernel_shape(op.window, in / op.groups, filters))};
     if (config.boolean("use_bias", true)) {
@@ -111,7 +111,7 @@ void lower_depthwise(LayerCall& call) {
   activated_in_channels_last(call, rank, [&](ValueId x) {
     program::DepthwiseConv op{.window = window_of(call, rank, "kernel_size", 1), .epilogue = {}};
     const std::int64_t in = known_channels(call, x);
-    const std::int64_t multiplier = call.config().integer("depth_multiplier", 1);
+    const std::int64_t multiplier = call.config().size("depth_multiplier", 1);
     std::vector<ValueId> operands{x,
                                   call.weight("kernel", kernel_shape(op.window, in, multiplier))};
     if (call.config().boolean("use_bias", true)) {
@@ -129,8 +129,8 @@ void lower_separable(LayerCall& call) {
     program::DepthwiseConv depthwise{.window = window_of(call, rank, "kernel_size", 1),
                                      .epilogue = {}};
     const std::int64_t in = known_channels(call, x);
-    const std::int64_t multiplier = config.integer("depth_multiplier", 1);
-    const std::int64_t filters = config.integer("filters");
+    const std::int64_t multiplier = config.size("depth_multiplier", 1);
+    const std::int64_t filters = config.size("filters");
     program::Conv pointwise{.window = {.rank = rank}, .groups = 1, .epilogue = {}};
     const ValueId depthwise_kernel =
         call.weight("depthwise_kernel", kernel_shape(depthwise.window, in, multiplier));

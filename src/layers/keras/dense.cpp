@@ -5,7 +5,7 @@ namespace {
 
 void lower_dense(LayerCall& call) {
   const ValueId x = call.float_input();
-  const std::int64_t units = call.config().integer("units");
+  const std::int64_t units = call.config().size("units");
   if (call.shape(x).rank() < 2) call.config().invalid("units", "needs an input with channels");
   std::vector<ValueId> operands{x, call.weight("kernel", {call.shape(x).back(), units})};
   program::Linear op;

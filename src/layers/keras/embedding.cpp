@@ -7,7 +7,7 @@ void lower_embedding(LayerCall& call) {
   program::ProgramBuilder& ops = call.ops();
   const ValueId ids = call.input();
   const ValueId table = call.weight(
-      "embeddings", {call.config().integer("input_dim"), call.config().integer("output_dim")});
+      "embeddings", {call.config().size("input_dim"), call.config().size("output_dim")});
   const ValueId rows = ops.append(program::Gather{}, {ids, table});
   if (!call.config().boolean("mask_zero", false)) {
     call.output(rows);

@@ -43,8 +43,7 @@ void lower_recurrent(LayerCall& call) {
   }
 
   const ValueId x = call.float_input();
-  const std::int64_t units = config.integer("units");
-  if (units < 1 || units > (1 << 24)) config.invalid("units", "is out of range");
+  const std::int64_t units = config.size("units");
   if (call.shape(x).rank() != 3) {
     config.invalid("units", fmt::format("needs an input (batch, steps, channels), not {}",
                                         call.shape(x).to_string()));
