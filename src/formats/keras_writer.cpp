@@ -192,13 +192,24 @@ class Writer {
     return passes ? mask : kNone;
   }
 
-  // What a layer reads beside its inputs, but does not travel there any more, it gets by keyword.
+  // Whether the mask can stand in the written model as a tensor of its own.
+  bool may_be_tensor(TensorId mask) const {
+    const std::string& maker =
+        graph_.layer_of(graph_.call(graph_.tensor(mask).producer)).class_name;
+    return places_.contains(mask) || maker == "Embedding" || maker == "Masking";
+  }
+
+  // A mask that a layer reads beside its input is given by keyword, as Keras 3 does. Layers that
+  // have no such keyword read the one that travels.
   void give_masks(const Call& call, json::object& arguments) {
     for (std::size_t i = 0; i < call.implicit_masks.size(); ++i) {
       const TensorId mask = call.implicit_masks[i];
-      if (mask == kNone || travelling(call.inputs[i]) == mask) continue;
+      if (mask == kNone) continue;
       const Layer& layer = graph_.layer_of(call);
-      if (std::ranges::find(kTakeMask, layer.class_name) == kTakeMask.end() || i != 0) {
+      const bool keyword =
+          i == 0 && std::ranges::find(kTakeMask, layer.class_name) != kTakeMask.end();
+      if ((!keyword || !may_be_tensor(mask)) && travelling(call.inputs[i]) == mask) continue;
+      if (!keyword) {
         throw Error(ErrorCode::kUnsupported,
                     fmt::format("a Keras file cannot give the mask '{}' to this layer; cut "
                                 "before the layer that makes the mask, or behind this one",
