@@ -36,6 +36,32 @@ bool all_known(const std::vector<Travelling>& values) {
 
 const Travelling kUnknown;
 
+// What a layer would compute, where the configuration makes sense.
+layers::CallOutline outline_of(const graph::Layer& layer, const json::object& arguments,
+                               const std::vector<TensorId>& inputs,
+                               const std::vector<TensorId>& masks, const graph::Graph& graph) {
+  const std::string where = fmt::format("layer '{}' ({})", layer.path, layer.class_name);
+  try {
+    layers::CallOutline outline = layers::outline(layer, arguments, inputs, masks, graph);
+    for (const layers::WeightSpec& weight : outline.weights) {
+      if (!weight.shape.is_static()) {
+        throw Error(ErrorCode::kInvalidFile,
+                    fmt::format("its weight '{}' would have the shape {}", weight.name,
+                                weight.shape.to_string()),
+                    where);
+      }
+    }
+    return outline;
+  } catch (const Error& error) {
+    // What is a bad argument to an operation is here a bad file.
+    const bool argument = error.code() == ErrorCode::kInvalidArgument ||
+                          error.code() == ErrorCode::kResourceExhausted;
+    if (!argument) throw;
+    throw Error(ErrorCode::kInvalidFile, error.message(),
+                error.where().empty() ? where : error.where());
+  }
+}
+
 class Reader {
  public:
   Reader(Skeleton& skeleton, KerasVersion version, Problems& problems)
@@ -87,6 +113,12 @@ class Reader {
       config.unsupported("sparse", "sparse and ragged inputs are not supported");
     }
     const std::vector<std::int64_t> dims = config.integers(key);
+    if (dims.size() > Shape::kMaxRank) {
+      config.unsupported(key, fmt::format("it has more than {} dimensions", Shape::kMaxRank));
+    }
+    if (std::ranges::any_of(dims, [](std::int64_t dim) { return dim < Shape::kUnknown; })) {
+      config.invalid(key, "it has a negative dimension");
+    }
     const boost::json::value* type = config.find("dtype");
     const std::string name =
         type != nullptr && type->is_string() ? std::string(type->get_string()) : "float32";
@@ -199,9 +231,8 @@ class Reader {
     }
     const graph::Graph& graph = skeleton_.builder.peek();
     layers::CallOutline outline;
-    if (!problems_.attempt([&] {
-          outline = layers::outline(graph.layer(id), arguments, tensors, masks, graph);
-        })) {
+    if (!problems_.attempt(
+            [&] { outline = outline_of(graph.layer(id), arguments, tensors, masks, graph); })) {
       return {Travelling{}};
     }
     skeleton_.weights.try_emplace(id, std::move(outline.weights));
@@ -316,6 +347,7 @@ class Reader {
   KerasVersion version_;
   Problems& problems_;
   const std::string& where_;
+  std::size_t calls_ = 0;
 };
 
 }  // namespace

@@ -15,12 +15,12 @@ void put(std::string& to, T value) {
   to.append(reinterpret_cast<const char*>(&value), sizeof(T));
 }
 
+}  // namespace
+
 std::uint32_t crc_of(const std::string& data) {
   return static_cast<std::uint32_t>(
       crc32(0, reinterpret_cast<const Bytef*>(data.data()), static_cast<uInt>(data.size())));
 }
-
-}  // namespace
 
 std::string raw_zip(const std::vector<RawMember>& members) {
   std::string file;

@@ -24,6 +24,7 @@ struct RawMember {
 };
 std::string raw_zip(const std::vector<RawMember>& members);
 std::string deflated(const std::string& data);
+std::uint32_t crc_of(const std::string& data);
 
 // A model x (4) -> Dense "d" (3, relu) -> Dense "e" (2), to be spoilt by tests.
 boost::json::object small_config();
