@@ -79,6 +79,12 @@ TEST(FoldAffine, AFactorGoesIntoAMatrixProduct) {
   EXPECT_THAT(ops_of(check(p.build({y}))), ElementsAre("MatMul *0.25", "Binary add"));
 }
 
+TEST(FoldAffine, AProductWithoutChannelsFoldsToo) {
+  TestProgram p;
+  const ValueId y = p.linear(p.affine(p.linear(p.feed({kUnknown, 5}), 0)), 2);
+  EXPECT_THAT(ops_of(check(p.build({y}))), ElementsAre("Linear +bias", "Linear +bias"));
+}
+
 TEST(FoldAffine, WhatOthersReadStays) {
   TestProgram p;
   const ValueId x = p.feed({kUnknown, 5});

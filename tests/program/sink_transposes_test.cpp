@@ -31,6 +31,13 @@ TEST(SinkTransposes, InversePairsCancel) {
   EXPECT_EQ(program.fetches, program.feeds);
 }
 
+TEST(SinkTransposes, AScalarMayBeTransposedToo) {
+  TestProgram p;
+  const ValueId sum = p.add(Reduce{Reduce::Kind::kSum, {0, 1}, false}, {p.feed({kUnknown, 2})});
+  const Program program = check(p.build({p.relu(p.add(Transpose{}, {sum}))}));
+  EXPECT_THAT(ops_of(program), ElementsAre("Reduce sum over 0,1", "Unary relu"));
+}
+
 TEST(SinkTransposes, TwoBecomeOne) {
   TestProgram p;
   const ValueId x = p.feed({kUnknown, 2, 3, 4});

@@ -202,7 +202,7 @@ class Folder {
                              std::size_t channels, std::span<float> values) {
     std::vector<float> factors(channels);
     for (std::size_t c = 0; c < channels; ++c) factors[c] = static_cast<float>(scale.at(c, 1));
-    for (std::size_t row = 0; row + channels <= values.size(); row += channels) {
+    for (std::size_t row = 0; row < values.size(); row += channels) {
       for (std::size_t c = 0; c < channels; ++c) values[row + c] = weights[row + c] * factors[c];
     }
   }

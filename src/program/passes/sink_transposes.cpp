@@ -122,8 +122,9 @@ class Sinker {
  private:
   // A value known to be a transposition of another.
   struct Pending {
+    bool known = false;
     ValueId base = 0;
-    Permutation permutation;  // empty: the value is what it is
+    Permutation permutation;
     std::uint32_t source = 0;
     bool done = false;  // an instruction that makes the value stands in the program
   };
@@ -134,17 +135,18 @@ class Sinker {
     for (std::int64_t& axis : permutation) {
       if (axis < 0) axis += std::ssize(permutation);
     }
-    if (!inner.permutation.empty()) {
+    if (inner.known) {
       base = inner.base;
       for (std::int64_t& axis : permutation) {
         axis = inner.permutation[static_cast<std::size_t>(axis)];
       }
     }
-    pending_[result] = {.base = base, .permutation = std::move(permutation), .source = source};
+    pending_[result] = {
+        .known = true, .base = base, .permutation = std::move(permutation), .source = source};
   }
 
   ValueId materialise(ValueId id) {
-    if (pending_[id].permutation.empty()) return id;
+    if (!pending_[id].known) return id;
     Pending& pending = pending_[id];
     if (is_identity(pending.permutation)) return pending.base;
     if (!pending.done) {
@@ -161,7 +163,7 @@ class Sinker {
   void take_swaps(Instruction& instruction, MatMul& product) {
     const auto take = [&](ValueId& operand, bool& transposed) {
       const Pending& pending = pending_[operand];
-      if (pending.permutation.empty() || pending.done) return;
+      if (!pending.known || pending.done) return;
       Permutation swapped = pending.permutation;
       std::swap(swapped[swapped.size() - 1], swapped[swapped.size() - 2]);
       if (!is_identity(swapped)) return;
@@ -182,7 +184,7 @@ class Sinker {
       const Pending& pending = pending_[operands[i]];
       if (program_.values[operands[i]].type.shape.rank() == 0) continue;
       // Where the transposed value is there already, it costs nothing to read it.
-      if (pending.permutation.empty() || pending.done) return false;
+      if (!pending.known || pending.done) return false;
       if (common != nullptr && *common != pending.permutation) return false;
       common = &pending.permutation;
       operands[i] = pending.base;
@@ -200,7 +202,8 @@ class Sinker {
       program_.values.push_back({.type = infer(moved->op, types).front(), .constant = {}});
       result = static_cast<ValueId>(program_.values.size() - 1);
       pending_.resize(program_.values.size());
-      pending_[original] = {.base = result,
+      pending_[original] = {.known = true,
+                            .base = result,
                             .permutation = std::move(moved->permutation),
                             .source = instruction.source};
     }
