@@ -7,8 +7,25 @@ import zipfile
 
 MAX_SIZE = 65536
 
+# Inference messages: JSON, and the bytes behind it.
+MESSAGES = [
+    (b'{"id":"1","inputs":[{"name":"x","shape":[2,3],"datatype":"FP32",'
+     b'"data":[[1,-2.5e-3,3],[NaN,Infinity,0]]}],"outputs":[{"name":"y"}]}', b""),
+    (b'{"inputs":[{"name":"a\\u00e9","shape":[4],"datatype":"INT64","data":[1,2,-3,4]},'
+     b'{"name":"b","shape":[2],"datatype":"BOOL","data":[true,false]}],'
+     b'"parameters":{"binary_data_output":true,"timeout":5}}', b""),
+    (b'{"inputs":[{"name":"x","shape":[2],"datatype":"FP16","parameters":{"binary_data_size":4}},'
+     b'{"name":"i","shape":[1],"datatype":"INT32","parameters":{"binary_data_size":4}}],'
+     b'"outputs":[{"name":"y","parameters":{"binary_data":false}}]}', b"\0\x3c\0\xc1\7\0\0\0"),
+    (b'{"model_name":"m","x":[{"y":[null]}],"inputs":[{"data":[],"name":"x","shape":[0,3],'
+     b'"datatype":"FP64"}]}', b""),
+]
+
 
 def main(data: pathlib.Path, corpus: pathlib.Path) -> None:
+    for i, (message, blobs) in enumerate(MESSAGES):
+        size = len(message).to_bytes(2, "little")
+        (corpus / "http_infer" / f"message{i}").write_bytes(size + message + blobs)
     for path in sorted(data.rglob("*")):
         if not path.is_file() or path.stat().st_size > MAX_SIZE:
             continue
