@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,18 +47,22 @@ int serve(const Options& options) {
   server::Server server(settings);
 
   std::shared_ptr<const serving::Repository> repository;
+  std::map<const serving::ServedModel*, double> seconds;
   {
     Progress progress(
         fmt::format("reading {} model{}", files.size(), files.size() == 1 ? "" : "s"));
     serving::LoadSettings loading;
     loading.limits = settings.limits;
     loading.progress = [&](double share) { progress.update(share); };
+    loading.loaded = [&](const serving::ServedModel& model, double took) {
+      seconds[&model] = took;
+    };
     repository = serving::Repository::load(files, loading);
   }
   for (const auto& [name, versions] : repository->models()) {
     for (const auto& model : versions) {
-      spdlog::info("model {} version {}: {} parameters", name, model->version(),
-                   model->model().parameter_count());
+      spdlog::info("model {} version {}: {} parameters, loaded in {:.3f} s", name, model->version(),
+                   model->model().parameter_count(), seconds[model.get()]);
     }
   }
   server.serve(repository);

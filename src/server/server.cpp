@@ -32,18 +32,6 @@ constexpr asio::use_awaitable_t<Executor> kAwait;
 
 }  // namespace
 
-std::shared_ptr<const serving::Repository> load_models(std::span<const serving::ModelFile> files,
-                                                       serving::LoadSettings settings) {
-  settings.loaded = [also = std::move(settings.loaded)](const serving::ServedModel& model,
-                                                        double seconds) {
-    spdlog::info("loaded {} version {}: {} parameters, {:.1f} MB, in {:.3f} s", model.name(),
-                 model.version(), model.model().parameter_count(),
-                 static_cast<double>(model.model().memory_bytes()) / 1e6, seconds);
-    if (also) also(model, seconds);
-  };
-  return serving::Repository::load(files, settings);
-}
-
 struct Server::Impl {
   explicit Impl(ServerOptions given)
       : options(std::move(given)),

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 
 #include "serving/limits.h"
@@ -25,15 +24,11 @@ struct ServerOptions {
   bool handle_signals = true;                         // SIGTERM and SIGINT stop the server
 };
 
-// Loads models as Repository::load does, with a line in the log for each.
-std::shared_ptr<const serving::Repository> load_models(std::span<const serving::ModelFile> files,
-                                                       serving::LoadSettings settings = {});
-
 // Serves models over HTTP/1.1 by the Open Inference Protocol. Made and run by one thread; stop()
 // may be called from any.
 //
 //   Server server({.port = 8000});                       // takes the port, refuses connections
-//   server.serve(load_models(find_models(paths)));       // listens; returns when stopped
+//   server.serve(Repository::load(find_models(paths)));  // listens; returns when stopped
 class Server {
  public:
   // Takes the address and port, so that a port in use is known before models are loaded. Throws

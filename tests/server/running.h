@@ -24,7 +24,8 @@ class Running {
       paths.push_back(std::string(KERF_SOURCE_DIR) + "/tests/data/golden/" + model + ".keras");
     }
     server_ = std::make_unique<Server>(options);
-    auto repository = load_models(serving::find_models(paths), {.limits = options.limits});
+    auto repository =
+        serving::Repository::load(serving::find_models(paths), {.limits = options.limits});
     thread_ = std::thread([this, repository] { server_->serve(repository); });
   }
   ~Running() { stop(); }
