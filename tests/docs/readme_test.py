@@ -1,11 +1,12 @@
 """The README is true: what its commands print, and the code it shows.
 
     readme_test.py            compares
-    readme_test.py --write    puts what the commands print into the README
+    readme_test.py --write    puts what the commands print, and the code, into the README
 
 A ```console block is run line by line: "$ COMMAND" and below it what that prints. Numbers may
 differ in their last digits, as they do between machines. Servers get a free port for the 8000
-of the README.
+of the README. A ```cmake or ```cpp block is a file of examples/embed; a ```c++ block is a layer
+of the library, named above it.
 """
 import os
 import pathlib
@@ -22,6 +23,7 @@ import kerf
 
 README = kerf.SOURCE / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+LAYER = re.compile(r"(^`(src/\S+)`:\n\n```c\+\+\n)(.*?)^```$", re.M | re.S)
 NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 MIRRORED = {"cmake": "examples/embed/CMakeLists.txt", "cpp": "examples/embed/embed.cpp"}
 
@@ -103,10 +105,19 @@ def same(got, expected):
     return all(abs(float(a) - float(b)) <= 1e-4 * max(abs(float(b)), 0.1) for a, b in pairs)
 
 
+def layer_source(file):
+    """What a file of src/layers/keras says inside its namespaces."""
+    text = (kerf.SOURCE / file).read_text()
+    start = text.index("namespace {\n") + len("namespace {\n\n")
+    return text[start:text.rindex("\n}  // namespace kerf::layers")]
+
+
 def write(scratch):
     shell = Shell(scratch)
 
     def replaced(match):
+        if match[1] in MIRRORED:
+            return f"```{match[1]}\n{(kerf.SOURCE / MIRRORED[match[1]]).read_text()}```"
         if match[1] != "console":
             return match[0]
         text = ""
@@ -115,7 +126,8 @@ def write(scratch):
         return f"```console\n{text}```"
 
     try:
-        README.write_text(BLOCK.sub(replaced, README.read_text()))
+        text = BLOCK.sub(replaced, README.read_text())
+        README.write_text(LAYER.sub(lambda m: m[1] + layer_source(m[2]) + "```", text))
     finally:
         shell.stop()
 
@@ -139,10 +151,10 @@ class Readme(kerf.TestCase):
                 self.assertEqual(text, (kerf.SOURCE / MIRRORED[kind]).read_text(), MIRRORED[kind])
 
     def test_code_of_the_library_is_quoted_as_it_is(self):
-        quoted = re.findall(r"^`(src/\S+)`:\n\n```c\+\+\n(.*?)^```$", README.read_text(), re.M | re.S)
-        self.assertGreater(len(quoted), 0)
-        for file, text in quoted:
-            self.assertIn(text, (kerf.SOURCE / file).read_text(), file)
+        quoted = LAYER.findall(README.read_text())
+        self.assertEqual(len(quoted), 1)
+        for _, file, text in quoted:
+            self.assertEqual(text, layer_source(file), file)
 
     def test_files_it_links_to_exist(self):
         for page in (README, *(kerf.SOURCE / "docs").glob("*.md")):
