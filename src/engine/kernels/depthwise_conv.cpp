@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "engine/kernel.h"
+#include "engine/kernels/activate.h"
 #include "engine/kernels/clamp.h"
 #include "engine/kernels/depthwise_span.h"
 #include "engine/kernels/tile.h"
@@ -10,7 +11,7 @@
 namespace kerf::engine {
 namespace {
 
-constexpr double kBytesPerSecond = 2e10;
+constexpr double kBytesPerSecond = 6e10;
 constexpr std::size_t kFirstLevelBytes = 24 << 10;
 constexpr std::size_t kSecondLevelBytes = 256 << 10;
 
@@ -27,7 +28,7 @@ class DepthwiseConvKernel final : public Kernel {
         multiplier_(
             inputs_ == 0 ? 1 : channels_ / static_cast<std::size_t>(spec.operands[0].shape.back())),
         functions_(&depthwise_functions()),
-        activate_(tile_set().activate) {
+        activate_(activate_block_function()) {
     for (std::size_t axis = 0; axis < 3; ++axis) {
       for (std::size_t o = 0; o < geometry_.output[axis]; ++o) {
         ranges_[axis].push_back(range(axis, o));

@@ -9,10 +9,11 @@ constexpr std::size_t kSuperBytes = 512 << 10;  // of rows: a good part of a sec
 constexpr std::size_t kSuperPointers = 2048;    // of rows times taps
 constexpr double kTaskSeconds = 2e-5;           // worth handing to another thread
 constexpr std::size_t kMaxTasks = 64;
-// At which weights arrive that the third-level cache, or no cache, holds.
-constexpr double kCacheBytesPerSecond = 8e10;
-constexpr double kMemoryBytesPerSecond = 2e10;
-constexpr std::size_t kCacheBytes = 16 << 20;
+// At which weights arrive, by the cache that can hold them.
+double bytes_per_second(std::size_t bytes) {
+  return bytes <= std::size_t{768} << 10 ? 1.8e11 : bytes <= std::size_t{16} << 20 ? 8e10 : 2e10;
+}
+
 constexpr double kCallSeconds = 3e-8;
 constexpr double kTileSeconds = 1e-8;
 
@@ -33,8 +34,8 @@ Product::Product(std::size_t rows, std::size_t taps, std::size_t depth, std::siz
     clamp_ = true;
     low_ = limits->low;
     high_ = limits->high;
-  } else {
-    activate_ = !activation.identity();
+  } else if (!activation.identity()) {
+    activate_ = activate_block_function();
   }
 
   if (blocks_ != 0) {
@@ -54,9 +55,8 @@ Product::Product(std::size_t rows, std::size_t taps, std::size_t depth, std::siz
   const double outputs = static_cast<double>(rows) * static_cast<double>(columns);
   seconds_ = kCallSeconds + 2 * multiplies / tiles_->flops_per_second +
              kTileSeconds * static_cast<double>(blocks_ * panels_) +
-             (activate_ ? outputs * 5e-10 : 0);
-  const double arrival = weight_bytes > kCacheBytes ? kMemoryBytesPerSecond : kCacheBytesPerSecond;
-  seconds_ = std::max(seconds_, static_cast<double>(weight_bytes) / arrival);
+             (activate_ != nullptr ? outputs * 5e-10 : 0);
+  seconds_ = std::max(seconds_, static_cast<double>(weight_bytes) / bytes_per_second(weight_bytes));
 
   // Cut what is smaller to read again for every task: columns where the matrix is the larger.
   const auto wanted = static_cast<std::size_t>(
@@ -96,7 +96,9 @@ void Product::multiply(std::size_t begin, std::size_t end, const float* const* p
     tile.out = output.y + at;
     tile.residual = output.residual != nullptr ? output.residual + at : nullptr;
     functions[rows - 1](tile);
-    if (activate_) tiles_->activate(activation_, tile.out, rows, tile.columns, output.stride);
+    if (activate_ != nullptr) {
+      activate_(activation_, tile.out, rows, tile.columns, output.stride);
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "engine/kernel.h"
+#include "engine/kernels/activate.h"
 #include "engine/kernels/packed_matrix.h"
 #include "engine/kernels/tile.h"
 #include "engine/parallel.h"
@@ -94,7 +95,7 @@ class Product {
   const TileSet* tiles_ = nullptr;
   program::Activation activation_;
   bool clamp_ = false;
-  bool activate_ = false;  // by a pass of its own over what a tile wrote
+  ActivateBlockFunction activate_ = nullptr;  // a pass of its own over what a tile wrote
   float low_ = 0;
   float high_ = 0;
   PanelLayout layout_;

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "engine/kernel.h"
+#include "engine/kernels/activate.h"
 #include "engine/kernels/product.h"
 #include "engine/parallel.h"
 
@@ -28,9 +29,10 @@ class RecurrentKernel final : public Kernel {
         in_(static_cast<std::size_t>(spec.operands[0].shape[2])),
         units_(static_cast<std::size_t>(spec.operands[2].shape[0])),
         width_(static_cast<std::size_t>(spec.operands[2].shape[1])),
-        tiles_(&tile_set()) {
-    const std::size_t rows = std::clamp<std::size_t>(
-        (batch_ + kGroups - 1) / kGroups, std::min(kMinGroupRows, tiles_->rows), tiles_->rows);
+        activate_(activate_block_function()) {
+    const std::size_t tile_rows = tile_set().rows;
+    const std::size_t rows = std::clamp<std::size_t>((batch_ + kGroups - 1) / kGroups,
+                                                     std::min(kMinGroupRows, tile_rows), tile_rows);
     group_rows_ = std::clamp<std::size_t>(rows, 1, std::max<std::size_t>(batch_, 1));
     chunk_ = std::clamp<std::size_t>(
         kChunkBytes / std::max<std::size_t>(group_rows_ * width_ * sizeof(float), 1), 1,
@@ -270,7 +272,7 @@ class RecurrentKernel final : public Kernel {
   void lstm(const Step& step, float* h, float* c) const noexcept {
     const std::size_t u = units_;
     const auto activate = [&](const program::Activation& f, std::size_t gate, std::size_t count) {
-      tiles_->activate(f, step.gates + gate * u, step.rows, count * u, step.stride);
+      activate_(f, step.gates + gate * u, step.rows, count * u, step.stride);
     };
     activate(op_.recurrent_activation, 0, 2);
     activate(op_.activation, 2, 1);
@@ -314,7 +316,7 @@ class RecurrentKernel final : public Kernel {
       const float* __restrict from = step.spare + n * units_;
       for (std::size_t k = 0; k < units_; ++k) gate[2 * units_ + k] += gate[units_ + k] * from[k];
     }
-    tiles_->activate(op_.activation, step.gates + 2 * units_, step.rows, units_, step.stride);
+    activate_(op_.activation, step.gates + 2 * units_, step.rows, units_, step.stride);
   }
 
   void update(const Step& step, float* h) const noexcept {
@@ -353,7 +355,7 @@ class RecurrentKernel final : public Kernel {
   std::size_t in_;
   std::size_t units_;
   std::size_t width_;  // gates * units
-  const TileSet* tiles_;
+  ActivateBlockFunction activate_;
   std::size_t group_rows_ = 1;
   std::size_t chunk_ = 1;  // steps
   Products full_;

@@ -185,31 +185,6 @@ HWY_NOINLINE void tile(const Tile& t) {
   }
 }
 
-struct Block {
-  float* block;
-  std::size_t rows;
-  std::size_t columns;
-  std::size_t stride;
-
-  template <class F>
-  HWY_NOINLINE void operator()(const F& f) const {
-    const Tag d;
-    for (std::size_t row = 0; row < rows; ++row) {
-      float* at = block + row * stride;
-      std::size_t i = 0;
-      for (; i + kLanes <= columns; i += kLanes) hn::StoreU(f(d, hn::LoadU(d, at + i)), d, at + i);
-      if (i < columns) {
-        store_partial(f(d, load_partial(d, at + i, columns - i)), d, at + i, columns - i);
-      }
-    }
-  }
-};
-
-void activate_block(const program::Activation& f, float* block, std::size_t rows,
-                    std::size_t columns, std::size_t stride) {
-  with_activation(f, Block{block, rows, columns, stride});
-}
-
 template <std::size_t N, std::size_t... M>
 constexpr std::array<TileFunction, TileSet::kMaxRows> tiles(std::index_sequence<M...>) {
   return {tile<M + 1, N>...};
@@ -220,7 +195,6 @@ const TileSet& tile_set_of_target() {
   static constexpr TileSet kSet{.lanes = kLanes,
                                 .rows = kRows,
                                 .functions = {tiles<1>(Rows()), tiles<2>(Rows())},
-                                .activate = activate_block,
                                 .flops_per_second = kFlops};
   return kSet;
 }

@@ -3,8 +3,6 @@
 #include <array>
 #include <cstddef>
 
-#include "program/op.h"
-
 namespace kerf::engine {
 
 // The innermost product: a few rows by one panel of a packed matrix (packed_matrix.h), summed up in
@@ -27,10 +25,6 @@ struct Tile {
 };
 
 using TileFunction = void (*)(const Tile& tile);
-// f on every element of a block of rows.
-using ActivateBlockFunction = void (*)(const program::Activation& f, float* block, std::size_t rows,
-                                       std::size_t columns, std::size_t stride);
-
 // The tiles of one instruction set.
 struct TileSet {
   static constexpr std::size_t kMaxRows = 14;
@@ -38,8 +32,7 @@ struct TileSet {
                           // have half of that
   std::size_t rows = 0;   // at most, of a tile
   std::array<std::array<TileFunction, kMaxRows>, 2> functions{};  // [vectors - 1][rows - 1]
-  ActivateBlockFunction activate = nullptr;
-  double flops_per_second = 0;  // about, on one core
+  double flops_per_second = 0;                                    // about, on one core
 };
 
 // That of this machine. Get it when a kernel is made.
