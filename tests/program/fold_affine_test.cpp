@@ -85,6 +85,21 @@ TEST(FoldAffine, AProductWithoutChannelsFoldsToo) {
   EXPECT_THAT(ops_of(check(p.build({y}))), ElementsAre("Linear +bias", "Linear +bias"));
 }
 
+// Features like years: a mean of 2020, and a deviation of 2.
+TEST(FoldAffine, ALargeMeanIsSubtractedBeforeAnythingElse) {
+  TestProgram p;
+  using Kind = Binary::Kind;
+  const ValueId x = p.feed({kUnknown, 3});
+  const ValueId years = p.add(Binary{Kind::kSubtract}, {x, p.vector(3, 2020)});
+  const ValueId normal = p.add(Binary{Kind::kDivide}, {years, p.vector(3, 2)});
+  const ValueId pixels = p.add(Binary{Kind::kSubtract}, {x, p.vector(3, 120)});
+  const ValueId scaled = p.add(Binary{Kind::kDivide}, {pixels, p.vector(3, 60)});
+  const ValueId shifted = p.linear(p.add(Binary{Kind::kSubtract}, {x, p.scalar(2020)}), 4);
+  Program program = after({fold_affine}, p.build({normal, scaled, shifted}));
+  EXPECT_THAT(ops_of(program), ElementsAre("Binary subtract", "Binary divide", "Affine",
+                                           "Binary subtract", "Linear +bias"));
+}
+
 TEST(FoldAffine, WhatOthersReadStays) {
   TestProgram p;
   const ValueId x = p.feed({kUnknown, 5});

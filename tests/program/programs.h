@@ -26,6 +26,11 @@ class TestProgram {
     for (float& value : values) value = distribution(random_);
     return builder_.constant(Tensor::floats(shape, values));
   }
+  // A vector of equal numbers.
+  ValueId vector(std::int64_t size, float value) {
+    return builder_.constant(
+        Tensor::floats({size}, std::vector<float>(static_cast<std::size_t>(size), value)));
+  }
   ValueId scalar(float value) {
     return builder_.constant(Tensor::floats(Shape{}, std::span(&value, 1)));
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 
@@ -23,6 +24,12 @@ struct PerChannel {
     return values.as<float>()[one() ? 0 : channel];
   }
 };
+
+// x - mean is exact where x is near the mean, and x * scale - mean * scale is not: it rounds at the
+// size of the products. A sum with a constant may come after a factor only while that is small
+// beside the outputs, which are taken to be about 1. What has a factor already rounds so in any
+// case.
+constexpr double kLargestShift = 16;
 
 // An instruction seen as x * scale + shift along the last axis of x.
 struct ConstantAffine {
@@ -212,6 +219,9 @@ class Folder {
                Instruction& producer) {
     const std::int64_t channels = program_.values[first.x].type.shape.back();
     if (channels < 1) return;
+    for (std::size_t i = 0; first.scale.none() && i < static_cast<std::size_t>(channels); ++i) {
+      if (std::abs(first.shift.at(i, 0) * second.scale.at(i, 1)) > kLargestShift) return;
+    }
     const std::array<Tensor, 2> scales{first.scale.values, second.scale.values};
     const std::array<Tensor, 3> shifts{first.shift.values, second.scale.values,
                                        second.shift.values};
@@ -241,6 +251,7 @@ class Folder {
     if (!affine || weights.empty() || bias.empty() == epilogue->bias) return;
     // Padding is zero, not shift.
     if (!affine->shift.none() && !reads_no_padding(instruction.op)) return;
+    if (affine->scale.none() && largest(affine->shift) > kLargestShift) return;
     const Shape& shape = weights.shape();
     const auto outputs = static_cast<std::size_t>(output_channels(instruction.op, shape));
     const auto input = input_channel(instruction.op, shape);
@@ -275,6 +286,14 @@ class Folder {
     const std::uint32_t source = instruction.source;
     replace(instruction, std::move(op), std::move(operands), *producer);
     instruction.source = source;
+  }
+
+  static double largest(const PerChannel& numbers) {
+    double result = 0;
+    for (const float number : numbers.values.as<float>()) {
+      result = std::max(result, static_cast<double>(std::abs(number)));
+    }
+    return result;
   }
 
   static std::int64_t output_channels(const Op& op, const Shape& weights) {
