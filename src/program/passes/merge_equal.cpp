@@ -1,5 +1,7 @@
 #include <cstring>
 #include <numeric>
+#include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include "program/passes/passes.h"
@@ -17,8 +19,16 @@ bool equal_constants(const Tensor& a, const Tensor& b) {
          std::memcmp(a.data(), b.data(), a.byte_size()) == 0;
 }
 
+std::size_t hash(const Tensor& constant) {
+  if (constant.byte_size() > kSmallConstant) {
+    return std::hash<const void*>{}(constant.data());
+  }
+  const auto* bytes = reinterpret_cast<const char*>(constant.data());
+  return std::hash<std::string_view>{}({bytes, constant.byte_size()});
+}
+
 std::size_t hash(const Instruction& instruction) {
-  std::size_t result = instruction.op.index();
+  std::size_t result = std::hash<std::string>{}(describe(instruction.op));
   for (const ValueId operand : instruction.operands) result = result * 1099511628211U + operand;
   return result;
 }
@@ -28,15 +38,15 @@ std::size_t hash(const Instruction& instruction) {
 void merge_equal(Program& program, ConstantCache&) {
   std::vector<ValueId> kept(program.values.size());  // what stands for each value now
   std::iota(kept.begin(), kept.end(), 0);
-  std::unordered_multimap<std::size_t, ValueId> constants;  // by size
+  std::unordered_multimap<std::size_t, ValueId> constants;  // by hash
   for (ValueId id = 0; id < program.values.size(); ++id) {
     if (!program.is_constant(id)) continue;
     const Tensor& constant = program.values[id].constant;
-    const auto [begin, end] = constants.equal_range(constant.byte_size());
+    const auto [begin, end] = constants.equal_range(hash(constant));
     for (auto it = begin; it != end && kept[id] == id; ++it) {
       if (equal_constants(program.values[it->second].constant, constant)) kept[id] = it->second;
     }
-    if (kept[id] == id) constants.emplace(constant.byte_size(), id);
+    if (kept[id] == id) constants.emplace(hash(constant), id);
   }
 
   std::unordered_multimap<std::size_t, std::size_t> seen;  // instructions by hash
