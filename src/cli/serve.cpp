@@ -93,7 +93,8 @@ void add_serve(CLI::App& app, Action& chosen) {
       ->check(CLI::Range(1U, 1024U))
       ->type_name("N");
   command
-      .add_option("--max-connections", server.max_connections, "further ones wait to be accepted")
+      .add_option("--max-connections", server.max_connections,
+                  "further ones are refused, with status 503")
       ->capture_default_str()
       ->check(CLI::PositiveNumber)
       ->type_name("N");

@@ -57,6 +57,7 @@ class Reader {
     for (auto entry : expect(document.get_object(), "an object", "the body")) {
       ondemand::field field = expect(std::move(entry), "a field", "the body");
       const std::string_view key = expect(field.unescaped_key(), "a key", "the body");
+      if (is_null(field.value())) continue;
       if (key == "inputs") {
         if (std::exchange(inputs, true)) invalid("stands there twice", "inputs");
         read_inputs(field.value());
@@ -81,6 +82,9 @@ class Reader {
   }
 
  private:
+  // Some clients write null for what they leave out.
+  static bool is_null(ondemand::value value) { return value.raw_json_token().starts_with("null"); }
+
   // A string of the message: a view of it, or of a copy where it has escapes.
   std::string_view text(ondemand::value value, std::string_view where) {
     const std::string_view token = value.raw_json_token();
@@ -108,6 +112,7 @@ class Reader {
     for (auto entry : expect(value.get_object(), "an object", "inputs[]")) {
       ondemand::field field = expect(std::move(entry), "a field", "inputs[]");
       const std::string_view key = expect(field.unescaped_key(), "a key", "inputs[]");
+      if (is_null(field.value())) continue;
       if (key == "name") {
         input.name = text(field.value(), "inputs[].name");
         name = true;
@@ -200,6 +205,7 @@ class Reader {
       for (auto part : expect(element.get_object(), "an object", "outputs[]")) {
         ondemand::field field = expect(std::move(part), "a field", "outputs[]");
         const std::string_view key = expect(field.unescaped_key(), "a key", "outputs[]");
+        if (is_null(field.value())) continue;
         if (key == "name") {
           output.name = text(field.value(), "outputs[].name");
           name = true;

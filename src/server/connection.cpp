@@ -164,6 +164,15 @@ protocol::Request Connection::request() const {
 
 void Connection::run() noexcept {
   exchange_.work();
+  resume();
+}
+
+void Connection::drop() noexcept {
+  protocol::write_error(exchange_.reply(), 503, "the server is shutting down");
+  resume();
+}
+
+void Connection::resume() {
   asio::post(thread_.context(), [this] {
     Resume resume = *std::move(resume_);
     resume_.reset();

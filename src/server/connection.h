@@ -63,6 +63,8 @@ class Connection final : public serving::Task, public std::enable_shared_from_th
   std::string_view unread() const noexcept { return input_.view().substr(begin_); }
   std::size_t room_for(std::size_t bytes);
   void run() noexcept override;
+  void drop() noexcept override;
+  void resume();
 
   IoThread& thread_;
   Shared& shared_;

@@ -1,7 +1,11 @@
 #include "server/io_thread.h"
 
+#include <spdlog/spdlog.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
+#include <exception>
+#include <memory>
 #include <utility>
 
 #include "server/connection.h"
@@ -12,14 +16,30 @@ namespace asio = boost::asio;
 
 IoThread::IoThread(Shared& shared) : shared_(shared), sweeper_(context_) { sweep(); }
 
-void IoThread::accept(Socket socket) {
-  auto connection = std::make_shared<Connection>(*this, shared_, std::move(socket));
-  asio::co_spawn(context_, connection->serve(), [connection](const std::exception_ptr&) {});
+void IoThread::run() {
+  for (;;) {
+    try {
+      context_.run();
+      return;
+    } catch (const std::exception& error) {
+      // Most likely there was no memory for one connection; the others go on.
+      spdlog::error("a connection failed: {}", error.what());
+    }
+  }
 }
 
-void IoThread::refuse(Socket socket) {
-  auto connection = std::make_shared<Connection>(*this, shared_, std::move(socket));
-  asio::co_spawn(context_, connection->refuse(), [connection](const std::exception_ptr&) {});
+void IoThread::accept(Socket socket, bool room) {
+  asio::post(context_, [this, room, moved = std::move(socket)]() mutable {
+    std::shared_ptr<Connection> connection;
+    try {
+      connection = std::make_shared<Connection>(*this, shared_, std::move(moved));
+    } catch (...) {
+      --shared_.connections;
+      throw;
+    }
+    asio::co_spawn(context_, room ? connection->serve() : connection->refuse(),
+                   [connection](const std::exception_ptr&) {});
+  });
 }
 
 void IoThread::drain() {

@@ -40,10 +40,11 @@ class IoThread {
 
   boost::asio::io_context& context() noexcept { return context_; }
 
-  // Takes a connected socket of this thread's context. Any thread.
-  void accept(Socket socket);
-  // Takes one that is only to be told that there is no room.
-  void refuse(Socket socket);
+  // Runs the event loop until it is stopped.
+  void run();
+  // Takes a connected socket of this thread's context, to serve it, or only to tell it that there
+  // is no room. It counts among Shared::connections already. Any thread.
+  void accept(Socket socket, bool room);
   // Closes idle connections now, others after their reply. Any thread.
   void drain();
   // Ends all connections. Called when neither this thread nor a worker runs any more.

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -83,10 +82,7 @@ struct Server::Impl {
         co_await pause.async_wait(asio::redirect_error(kAwait, error));
         continue;
       }
-      const bool room = shared.connections.fetch_add(1) < options.max_connections;
-      asio::post(thread.context(), [&thread, room, moved = std::move(socket)]() mutable {
-        room ? thread.accept(std::move(moved)) : thread.refuse(std::move(moved));
-      });
+      thread.accept(std::move(socket), shared.connections++ < options.max_connections);
     }
   }
 
@@ -165,9 +161,9 @@ void Server::serve(std::shared_ptr<const serving::Repository> repository) {
   {
     std::vector<std::jthread> others;
     for (std::size_t i = 1; i < impl.threads.size(); ++i) {
-      others.emplace_back([&thread = *impl.threads[i]] { thread.context().run(); });
+      others.emplace_back([&thread = *impl.threads[i]] { thread.run(); });
     }
-    impl.main().context().run();
+    impl.main().run();
   }
   impl.workers.stop();
   std::uint64_t requests = 0;

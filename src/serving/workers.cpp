@@ -11,11 +11,14 @@ Workers::Workers(unsigned count, std::size_t queue_length) : queue_length_(queue
 }
 
 void Workers::stop() {
+  std::deque<Task*> waiting;
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
+    waiting.swap(queue_);
   }
   wake_.notify_all();
+  for (Task* task : waiting) task->drop();
   for (std::thread& thread : threads_) {
     if (thread.joinable()) thread.join();
   }

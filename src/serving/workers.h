@@ -11,10 +11,12 @@
 
 namespace kerf::serving {
 
-// Something a worker does. The submitter owns it and keeps it until run() has returned.
+// Something a worker does. The submitter owns it and keeps it until one of the two was called.
 class Task {
  public:
   virtual void run() noexcept = 0;
+  // The workers end before this task's turn has come. Called by the thread that ends them.
+  virtual void drop() noexcept = 0;
 
  protected:
   ~Task() = default;
@@ -33,7 +35,7 @@ class Workers {
   unsigned count() const noexcept { return static_cast<unsigned>(threads_.size()); }
   // False if the queue is full: the server is overloaded, and the caller says so.
   bool submit(Task& task);
-  // Runs what is queued, takes no more, and ends the threads. Called by one thread.
+  // Lets running tasks end, drops those that wait, takes no more. Called by one thread.
   void stop();
 
  private:

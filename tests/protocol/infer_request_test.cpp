@@ -102,6 +102,16 @@ TEST(InferRequest, TakesFieldsInAnyOrderAndIgnoresUnknownOnes) {
   EXPECT_EQ(request.id, "i");
 }
 
+TEST(InferRequest, TakesNullForAbsent) {
+  const InferRequest request =
+      Body(R"({"id":null,"parameters":null,"outputs":null,"inputs":[{"name":"a","shape":[1],)"
+           R"("datatype":"FP32","parameters":null,"data":[1]}]})")
+          .read();
+  EXPECT_FALSE(request.id);
+  EXPECT_TRUE(request.outputs.empty());
+  EXPECT_THAT(error_of(R"({"inputs":null})"), HasSubstr("inputs: the field is missing"));
+}
+
 TEST(InferRequest, UnescapesStrings) {
   const Body body(
       R"({"inputs":[{"name":"a\"b\\\u00e9","shape":[],"datatype":"\u0046P32","data":[1]}],)"
