@@ -265,17 +265,6 @@ class Reader {
     return current;
   }
 
-  // Which call of a layer a reference means: writers count the call that made a nested model, or
-  // do not.
-  static std::uint32_t call_index(const LayerSpec& layer, std::uint32_t node, bool output) {
-    const auto count = static_cast<std::uint32_t>(layer.calls.size());
-    if (!layer.model || count == 0) return node;
-    if (count == 1) return 0;
-    const bool keras3 = !layer.calls.front().refs.empty() && !layer.model->sequential && output;
-    if (keras3 && node > 0) return node - 1;
-    return node < count ? node : node - 1;
-  }
-
   std::vector<Travelling> run_functional(const ModelSpec& model, const std::string& prefix,
                                          ScopeId scope, const std::vector<Travelling>& inputs) {
     std::map<std::pair<std::string, std::uint32_t>, std::vector<Travelling>> values;
@@ -288,12 +277,12 @@ class Reader {
     }
     std::map<std::string, const LayerSpec*> by_name;
     for (const LayerSpec& layer : model.layers) by_name.emplace(layer.name, &layer);
-    const auto lookup = [&](const TensorRef& ref, bool output) -> const Travelling* {
+    const auto lookup = [&](const TensorRef& ref) -> const Travelling* {
       const auto layer = by_name.find(ref.layer);
       if (layer == by_name.end()) {
         invalid(fmt::format("the model refers to a layer '{}' that it does not have", ref.layer));
       }
-      const auto found = values.find({ref.layer, call_index(*layer->second, ref.node, output)});
+      const auto found = values.find({ref.layer, ref.node});
       if (found == values.end()) return nullptr;
       if (!all_known(found->second)) return &kUnknown;
       if (ref.tensor >= found->second.size()) {
@@ -316,7 +305,7 @@ class Reader {
         const CallSpec& call = layer->calls[index];
         std::vector<Travelling> arguments;
         for (const TensorRef& ref : call.refs) {
-          const Travelling* value = lookup(ref, false);
+          const Travelling* value = lookup(ref);
           if (value == nullptr) break;
           arguments.push_back(*value);
         }
@@ -331,7 +320,7 @@ class Reader {
     }
     std::vector<Travelling> outputs;
     for (const TensorRef& ref : model.outputs) {
-      const Travelling* value = lookup(ref, true);
+      const Travelling* value = lookup(ref);
       if (value == nullptr) {
         invalid(
             fmt::format("the output '{}' cannot be computed: the graph has a cycle, or refers "

@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "formats/nested_calls.h"
 #include "kerf/error.h"
 #include "layers/registry.h"
 
@@ -193,6 +194,13 @@ bool is_custom(const json::object& object, const std::string& class_name) {
          text_of(object, "registered_name").find('>') != std::string::npos;
 }
 
+// Whether a layer's calls are written as Keras 3 does, as objects.
+bool has_keras3_nodes(const json::object& layer) {
+  const json::value* nodes = layer.if_contains("inbound_nodes");
+  const json::array* array = nodes != nullptr ? nodes->if_array() : nullptr;
+  return array != nullptr && !array->empty() && array->front().is_object();
+}
+
 // A keras.ops function that was called on symbolic tensors; many bear the names of layers (Add,
 // Reshape). HDF5 files give no module, but the configuration of a layer has a "trainable" or a
 // "dtype". (The operation Cast has a dtype, but its name is no layer's.)
@@ -201,10 +209,7 @@ bool is_operation(const json::object& object, const json::object& config,
   if (!module.empty()) {
     return module.starts_with("keras.src.ops") || module.starts_with("keras.src.activations");
   }
-  const json::value* nodes = object.if_contains("inbound_nodes");
-  const json::array* array = nodes != nullptr ? nodes->if_array() : nullptr;
-  return array != nullptr && !array->empty() && array->front().is_object() &&
-         !config.contains("trainable") && !config.contains("layers") &&
+  return has_keras3_nodes(object) && !config.contains("trainable") && !config.contains("layers") &&
          !(config.contains("dtype") && layers::Registry::instance().find(class_name, false));
 }
 
@@ -312,6 +317,9 @@ ModelSpec read_model_spec(const json::object& model, const std::string& where, i
   if (spec.inputs.empty() || spec.outputs.empty()) {
     invalid(where, fmt::format("the model '{}' names no inputs or no outputs", spec.name));
   }
+  renumber_nested_calls(spec, std::ranges::any_of(*layers, [](const json::value& layer) {
+                          return has_keras3_nodes(layer.get_object());
+                        }));
   return spec;
 }
 

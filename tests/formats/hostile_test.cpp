@@ -1,5 +1,4 @@
 #include <gmock/gmock.h>
-#include <hdf5.h>
 
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
@@ -9,6 +8,7 @@
 #include "formats/reader.h"
 #include "graph/graph.h"
 #include "kerf/error.h"
+#include "tests/formats/hdf5_support.h"
 #include "tests/formats/small_model.h"
 #include "tests/formats/support.h"
 
@@ -20,13 +20,19 @@ namespace {
 namespace json = boost::json;
 using test::config_at;
 using test::deflated;
+using test::float_dataset;
 using test::layer_at;
+using test::made_by_library;
+using test::make_groups;
+using test::number_attribute;
 using test::raw_zip;
 using test::RawMember;
 using test::small_config;
 using test::small_members;
 using test::small_weights;
 using test::TemporaryFolder;
+using test::text_array;
+using test::text_attribute;
 
 struct Case {
   const char* name;
@@ -101,97 +107,26 @@ auto weights(std::string text) {
   return members([text](std::vector<RawMember>& list) { list[2].data = text; });
 }
 
-// An HDF5 file that the library makes on disk, with whatever it can do.
-std::string made_by_library(const std::function<void(hid_t file)>& make) {
-  const TemporaryFolder folder;
-  const std::filesystem::path path = folder / "made.h5";
-  const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-  make(file);
-  H5Fclose(file);
-  return test::read_text(path);
-}
-
-void make_groups(hid_t file, std::initializer_list<const char*> paths) {
-  const hid_t creation = H5Pcreate(H5P_LINK_CREATE);
-  H5Pset_create_intermediate_group(creation, 1);
-  for (const char* path : paths) {
-    H5Gclose(H5Gcreate2(file, path, creation, H5P_DEFAULT, H5P_DEFAULT));
-  }
-  H5Pclose(creation);
-}
-
 // A dataset of the small model's first kernel, (4, 3), or of other dimensions, made by `options`.
-void make_kernel(
-    hid_t file, std::vector<hsize_t> dims, hid_t type,
-    const std::function<void(hid_t)>& options = [](hid_t) {}) {
+void make_kernel(hid_t file, const std::vector<hsize_t>& dims, hid_t type,
+                 const std::function<void(hid_t)>& options = {}) {
   make_groups(file, {"/layers/dense/vars", "/layers/dense_1/vars"});
-  const hid_t space = H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr);
-  const hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
-  options(creation);
-  const hid_t dataset =
-      H5Dcreate2(file, "/layers/dense/vars/0", type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
-  H5Dclose(dataset);
-  H5Pclose(creation);
-  H5Sclose(space);
+  float_dataset(file, "/layers/dense/vars/0", dims, {}, type, options);
 }
 
-auto kernel(
-    std::vector<hsize_t> dims, hid_t type,
-    const std::function<void(hid_t)>& options = [](hid_t) {}) {
+auto kernel(std::vector<hsize_t> dims, hid_t type, const std::function<void(hid_t)>& options = {}) {
   return weights(made_by_library([&](hid_t file) { make_kernel(file, dims, type, options); }));
 }
 
-void text_attribute(hid_t object, const char* name, const std::string& text) {
-  const hid_t type = H5Tcopy(H5T_C_S1);
-  H5Tset_size(type, text.size() + 1);
-  const hid_t space = H5Screate(H5S_SCALAR);
-  const hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
-  H5Awrite(attribute, type, text.c_str());
-  H5Aclose(attribute);
-  H5Sclose(space);
-  H5Tclose(type);
-}
-
-void number_attribute(hid_t object, const char* name) {
-  const hid_t space = H5Screate(H5S_SCALAR);
-  const hid_t attribute = H5Acreate2(object, name, H5T_NATIVE_INT, space, H5P_DEFAULT, H5P_DEFAULT);
-  const int value = 7;
-  H5Awrite(attribute, H5T_NATIVE_INT, &value);
-  H5Aclose(attribute);
-  H5Sclose(space);
-}
-
 // A whole-model HDF5 file of the small model without weights, to be finished by `more`.
-auto legacy(const std::function<void(hid_t file, hid_t group)>& more,
-            const char* version = "2.15.0") {
+auto legacy(const std::function<void(hid_t file)>& more, const char* version = "2.15.0") {
   return bytes(made_by_library([&](hid_t file) {
     make_groups(file, {"/model_weights/d", "/model_weights/e"});
-    text_attribute(file, "model_config", json::serialize(small_config()));
-    text_attribute(file, "keras_version", version);
-    const hid_t group = H5Gopen2(file, "/model_weights", H5P_DEFAULT);
-    text_attribute(group, "keras_version", version);
-    more(file, group);
-    H5Gclose(group);
+    text_attribute(file, "/", "model_config", json::serialize(small_config()));
+    text_attribute(file, "/", "keras_version", version);
+    text_attribute(file, "/model_weights", "keras_version", version);
+    more(file);
   }));
-}
-
-void weight_names(hid_t file, const char* layer, std::initializer_list<const char*> names) {
-  std::string text;
-  for (const char* name : names) {
-    text += name;
-    text.resize((text.size() + 31) / 32 * 32, '\0');
-  }
-  const hsize_t count = names.size();
-  const hid_t type = H5Tcopy(H5T_C_S1);
-  H5Tset_size(type, 32);
-  const hid_t space = H5Screate_simple(1, &count, nullptr);
-  const hid_t group = H5Gopen2(file, layer, H5P_DEFAULT);
-  const hid_t attribute = H5Acreate2(group, "weight_names", type, space, H5P_DEFAULT, H5P_DEFAULT);
-  H5Awrite(attribute, type, text.data());
-  H5Aclose(attribute);
-  H5Gclose(group);
-  H5Sclose(space);
-  H5Tclose(type);
 }
 
 std::string nested_models(int depth, int calls) {
@@ -717,51 +652,47 @@ std::vector<Case> weight_cases() {
 }
 
 std::vector<Case> legacy_cases() {
-  const auto nothing = [](hid_t, hid_t) {};
+  const auto nothing = [](hid_t) {};
   return {
       {"Hdf5SignatureOnly", bytes("\x89HDF\r\n\x1a\n"), kInvalid, {"superblock"}},
       {"WeightsOnly", bytes(small_weights()), kUnsupported, {"without a model", "model.save"}},
       {"ConfigIsANumber",
-       bytes(made_by_library([](hid_t file) { number_attribute(file, "model_config"); })),
+       bytes(made_by_library([](hid_t file) { number_attribute(file, "/", "model_config"); })),
        kInvalid,
        {"model_config", "text"}},
       {"ConfigIsNoJson",
-       bytes(made_by_library([](hid_t file) { text_attribute(file, "model_config", "no"); })),
+       bytes(made_by_library([](hid_t file) { text_attribute(file, "/", "model_config", "no"); })),
        kInvalid,
        {"model_config", "JSON"}},
       {"NoWeightsGroup",
        bytes(made_by_library([](hid_t file) {
-         text_attribute(file, "model_config", json::serialize(small_config()));
+         text_attribute(file, "/", "model_config", json::serialize(small_config()));
        })),
        kInvalid,
        {"model_weights"}},
       {"Keras1", legacy(nothing, "1.2.2"), kUnsupported, {"Keras 1"}},
       {"NoWeightNames", legacy(nothing), kInvalid, {"'d'", "missing"}},
       {"TooFewWeights",
-       legacy([](hid_t file, hid_t) {
-         weight_names(file, "/model_weights/d", {"kernel"});
-         weight_names(file, "/model_weights/e", {"kernel", "bias"});
+       legacy([](hid_t file) {
+         text_array(file, "/model_weights/d", "weight_names", {"kernel"});
+         text_array(file, "/model_weights/e", "weight_names", {"kernel", "bias"});
        }),
        kInvalid,
        {"'d'", "1 weights", "2 are expected"}},
       {"NamesOfNothing",
-       legacy([](hid_t file, hid_t) {
-         weight_names(file, "/model_weights/d", {"kernel", "bias"});
-         weight_names(file, "/model_weights/e", {"kernel", "bias"});
+       legacy([](hid_t file) {
+         text_array(file, "/model_weights/d", "weight_names", {"kernel", "bias"});
+         text_array(file, "/model_weights/e", "weight_names", {"kernel", "bias"});
        }),
        kInvalid,
        {"'d'", "kernel", "missing", "/model_weights/d/kernel"}},
       {"NamesThatAreNumbers",
-       legacy([](hid_t file, hid_t) {
-         const hid_t group = H5Gopen2(file, "/model_weights/d", H5P_DEFAULT);
-         number_attribute(group, "weight_names");
-         H5Gclose(group);
-       }),
+       legacy([](hid_t file) { number_attribute(file, "/model_weights/d", "weight_names"); }),
        kInvalid,
        {"weight_names", "text"}},
       {"SoftLinkedLayer",
-       legacy([](hid_t file, hid_t) {
-         weight_names(file, "/model_weights/e", {"kernel", "bias"});
+       legacy([](hid_t file) {
+         text_array(file, "/model_weights/e", "weight_names", {"kernel", "bias"});
          H5Ldelete(file, "/model_weights/d", H5P_DEFAULT);
          H5Lcreate_soft("/model_weights/e", file, "/model_weights/d", H5P_DEFAULT, H5P_DEFAULT);
        }),
@@ -867,9 +798,9 @@ std::vector<std::pair<const char*, std::string>> small_files() {
   std::filesystem::create_directory(folder / "x");
   std::vector<std::pair<const char*, std::string>> files;
   files.emplace_back("zip", raw_zip(small_members()));
-  const auto legacy_model = legacy([](hid_t file, hid_t) {
-    weight_names(file, "/model_weights/d", {"kernel", "bias"});
-    weight_names(file, "/model_weights/e", {"kernel", "bias"});
+  const auto legacy_model = legacy([](hid_t file) {
+    text_array(file, "/model_weights/d", "weight_names", {"kernel", "bias"});
+    text_array(file, "/model_weights/e", "weight_names", {"kernel", "bias"});
   });
   files.emplace_back("hdf5", test::read_text(legacy_model(folder)));
   return files;
