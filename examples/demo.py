@@ -58,7 +58,7 @@ class Demo:
 
     def curl(self, path, request=None, status=200):
         """Runs curl, shows the line one would type, and returns the reply."""
-        command = ["curl", "-sS", f"localhost:{self.port}{path}"]
+        command = ["curl", "-sS", f"127.0.0.1:{self.port}{path}"]
         if request is not None:
             command += ["-d", f"@{os.path.relpath(request)}"]
         print(f"\n  $ {shlex.join(command)}")
@@ -118,7 +118,7 @@ class Demo:
         start = threading.Barrier(THREADS)
 
         def work(thread):
-            connection = http.client.HTTPConnection("localhost", self.port, timeout=60)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
             start.wait()
             for i in range(ROUNDS):
                 model, request, expected = cases[(thread + i) % len(cases)]
@@ -185,7 +185,7 @@ def wait_until_ready(server, port):
         if server.poll() is not None:
             raise Failure("the server did not start")
         try:
-            connection = http.client.HTTPConnection("localhost", port, timeout=5)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
             connection.request("GET", "/v2/health/ready")
             if connection.getresponse().status == 200:
                 return
