@@ -135,11 +135,11 @@ void Compiler::bind_feeds(std::span<const Shape> shapes) {
 void Compiler::find_types() {
   for (const Instruction& instruction : program_.instructions) {
     try {
-      std::vector<ValueType> results =
+      const std::vector<ValueType> results =
           program::infer(instruction.op, types_of(instruction.operands));
       for (std::size_t i = 0; i < instruction.results.size(); ++i) {
         bytes_of(results[i]);
-        types_[instruction.results[i]] = std::move(results[i]);
+        types_[instruction.results[i]] = results[i];
       }
     } catch (const Error& error) {
       throw error.within(source_of(instruction));
@@ -314,10 +314,18 @@ void Compiler::place_arguments() {
   places += 2 * program_.fetches.size();
   const std::size_t table =
       CompiledPlan::table_bytes(places, parts_.feeds.size(), parts_.fetches.size());
-  if (__builtin_add_overflow(table, arena, &parts_.workspace_bytes) || arena > memory_limit_) {
+  std::size_t total = arena;
+  bool fits =
+      !__builtin_add_overflow(table, arena, &parts_.workspace_bytes) && arena <= memory_limit_;
+  for (const ValueType& fetch : parts_.fetches) {
+    fits =
+        fits && !__builtin_add_overflow(total, bytes_of(fetch), &total) && total <= memory_limit_;
+  }
+  if (!fits) {
     throw Error(ErrorCode::kResourceExhausted,
-                fmt::format("a run needs {} bytes, but the limit is {}: feed a smaller batch",
-                            arena, memory_limit_));
+                fmt::format("a run needs more memory, with its results, than the limit of {} "
+                            "bytes: feed a smaller batch",
+                            memory_limit_));
   }
   for (std::size_t i = 0; i < owners.size(); ++i) {
     storage_[owners[i]].buffer.offset = table + buffers[i].offset;

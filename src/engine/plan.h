@@ -38,7 +38,8 @@ class Plan {
  public:
   // `feed_shapes` are concrete, in the program's order. Packed weights come from, and stay in,
   // `cache`. Throws Error(kInvalidArgument) for shapes that do not fit, Error(kResourceExhausted)
-  // where sizes overflow or exceed `memory_limit` bytes.
+  // where sizes overflow, or one tensor, or what a run needs at once with its fetches, exceeds
+  // `memory_limit` bytes.
   static std::shared_ptr<const Plan> compile(std::shared_ptr<const program::Program> program,
                                              std::span<const Shape> feed_shapes,
                                              program::ConstantCache& cache,

@@ -14,7 +14,6 @@
 namespace kerf::engine {
 namespace {
 
-using program::Binary;
 using program::Chain;
 using Kind = Chain::Step::Kind;
 
