@@ -4,15 +4,13 @@
 
 namespace kerf::program {
 
-// The epilogue of an op that has one, else nullptr.
-inline Epilogue* epilogue_of(Op& op) noexcept {
+// The epilogue of an op that has one, else nullptr. Const where the op is.
+template <typename AnyOp>
+auto epilogue_of(AnyOp& op) noexcept -> decltype(&std::get_if<Linear>(&op)->epilogue) {
   if (auto* linear = std::get_if<Linear>(&op)) return &linear->epilogue;
   if (auto* conv = std::get_if<Conv>(&op)) return &conv->epilogue;
   if (auto* depthwise = std::get_if<DepthwiseConv>(&op)) return &depthwise->epilogue;
   return nullptr;
-}
-inline const Epilogue* epilogue_of(const Op& op) noexcept {
-  return epilogue_of(const_cast<Op&>(op));
 }
 
 }  // namespace kerf::program
