@@ -8,6 +8,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -182,22 +183,29 @@ void print_profile(const Plan& plan, const Threads* threads, double seconds) {
   std::vector<ProfileEntry> ops = caller.profile();
   std::vector<std::vector<double>> times(ops.size());
   const auto end = Clock::now() + std::chrono::duration<double>(seconds);
-  constexpr std::size_t kEnoughRuns = 1000;
-  do {
+  constexpr int kEnoughRuns = 1000;
+  for (int runs = 0; runs == 0 || (runs < kEnoughRuns && Clock::now() < end); ++runs) {
     const std::vector<ProfileEntry> entries = caller.profile();
     for (std::size_t i = 0; i < entries.size(); ++i) times[i].push_back(entries[i].seconds);
-  } while (Clock::now() < end && times.front().size() < kEnoughRuns);
+  }
   double total = 0;
   for (std::size_t i = 0; i < ops.size(); ++i) {
     std::ranges::nth_element(times[i], times[i].begin() + static_cast<long>(times[i].size() / 2));
     ops[i].seconds = times[i][times[i].size() / 2];
     total += ops[i].seconds;
   }
-  fmt::print("\n{:<40} {:<32} {:>10} {:>7} {:>10}\n", "layer", "op", "time", "share", "GFLOP/s");
+  std::size_t layer_width = std::string_view("layer").size();
+  std::size_t op_width = std::string_view("op").size();
+  for (const ProfileEntry& op : ops) {
+    layer_width = std::max(layer_width, op.layer.size());
+    op_width = std::max(op_width, op.op.size());
+  }
+  fmt::print("\n{:<{}}  {:<{}}  {:>8}  {:>6}  {:>8}\n", "layer", layer_width, "op", op_width,
+             "time", "share", "GFLOP/s");
   for (const ProfileEntry& op : ops) {
     fmt::print(
-        "{:<40} {:<32} {:>10} {:>6.1f}% {:>10}\n", op.layer, op.op, duration(op.seconds * 1e9),
-        total > 0 ? op.seconds / total * 100 : 0,
+        "{:<{}}  {:<{}}  {:>8}  {:>5.1f}%  {:>8}\n", op.layer, layer_width, op.op, op_width,
+        duration(op.seconds * 1e9), total > 0 ? op.seconds / total * 100 : 0,
         op.flops > 0 && op.seconds > 0 ? fmt::format("{:.2f}", op.flops / op.seconds / 1e9) : "");
   }
 }

@@ -28,6 +28,11 @@ class Bench(kerf.TestCase):
         self.assertRegex(profile, r"(?m)^Embedding-Segment +\S.* [\d.]+%")
         self.assertRegex(profile, r"(?m)^dense_final +\S.* [\d.]+%")
 
+    def test_a_cut_that_computes_nothing_has_nothing_to_profile(self):
+        out, _ = self.kerf("bench", RECOMMENDER, *BRIEF, "--feed", "concat", "--fetch", "concat",
+                           "--profile")
+        self.assertRegex(out, r"layer +op +time +share +GFLOP/s\n\Z")
+
     def test_shapes_may_be_given(self):
         out, _ = self.kerf("bench", RECOMMENDER, *BRIEF, "--feed", "concat", "--shape",
                            "concat=3,18")
