@@ -217,7 +217,7 @@ std::optional<TensorId> nearest_single(const Graph& graph, std::span<const Tenso
   throw Error(ErrorCode::kInvalidArgument, std::move(message));
 }
 
-Cut make_cut(std::shared_ptr<const Graph> graph, std::vector<TensorId> feeds,
+Cut make_cut(const std::shared_ptr<const Graph>& graph, std::vector<TensorId> feeds,
              std::vector<TensorId> fetches, const CutOptions& options) {
   std::vector<bool> fed(graph->tensors().size());
   for (const TensorId feed : feeds) {
@@ -248,13 +248,12 @@ Cut make_cut(std::shared_ptr<const Graph> graph, std::vector<TensorId> feeds,
 
 }  // namespace
 
-Cut cut(std::shared_ptr<const Graph> graph, std::span<const TensorId> feeds,
+Cut cut(const std::shared_ptr<const Graph>& graph, std::span<const TensorId> feeds,
         std::span<const TensorId> fetches, const CutOptions& options) {
-  return make_cut(std::move(graph), {feeds.begin(), feeds.end()}, {fetches.begin(), fetches.end()},
-                  options);
+  return make_cut(graph, {feeds.begin(), feeds.end()}, {fetches.begin(), fetches.end()}, options);
 }
 
-Cut cut(std::shared_ptr<const Graph> graph, std::span<const std::string> feeds,
+Cut cut(const std::shared_ptr<const Graph>& graph, std::span<const std::string> feeds,
         std::span<const std::string> fetches, const CutOptions& options) {
   std::vector<TensorId> feed_ids;
   std::vector<TensorId> fetch_ids;
@@ -273,15 +272,15 @@ Cut cut(std::shared_ptr<const Graph> graph, std::span<const std::string> feeds,
       if (walk.tensors[port.tensor]) feed_ids.push_back(port.tensor);
     }
   }
-  return make_cut(std::move(graph), std::move(feed_ids), std::move(fetch_ids), options);
+  return make_cut(graph, std::move(feed_ids), std::move(fetch_ids), options);
 }
 
-Cut whole(std::shared_ptr<const Graph> graph) {
+Cut whole(const std::shared_ptr<const Graph>& graph) {
   std::vector<TensorId> feeds;
   std::vector<TensorId> fetches;
   for (const Port& port : graph->inputs()) feeds.push_back(port.tensor);
   for (const Port& port : graph->outputs()) fetches.push_back(port.tensor);
-  return make_cut(std::move(graph), std::move(feeds), std::move(fetches), {.strict = false});
+  return make_cut(graph, std::move(feeds), std::move(fetches), {.strict = false});
 }
 
 }  // namespace kerf::graph

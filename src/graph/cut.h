@@ -29,16 +29,16 @@ struct CutOptions {
 // is needed, and what would help: the fewest tensors to feed too, and the nearest single tensor at
 // which the cut works. Masks that travel beside tensors are tensors here: a cut that needs one has
 // to feed it. A fetch that is fed is returned as it came. Linear in the size of the graph.
-Cut cut(std::shared_ptr<const Graph> graph, std::span<const TensorId> feeds,
+Cut cut(const std::shared_ptr<const Graph>& graph, std::span<const TensorId> feeds,
         std::span<const TensorId> fetches, const CutOptions& options = {});
 
 // By addresses. Empty `feeds` means the model's inputs (those the fetches need), empty `fetches`
 // its outputs.
-Cut cut(std::shared_ptr<const Graph> graph, std::span<const std::string> feeds,
+Cut cut(const std::shared_ptr<const Graph>& graph, std::span<const std::string> feeds,
         std::span<const std::string> fetches, const CutOptions& options = {});
 
 // The whole model: from its inputs (unused ones included) to its outputs.
-Cut whole(std::shared_ptr<const Graph> graph);
+Cut whole(const std::shared_ptr<const Graph>& graph);
 
 // A tensor through which every path from the model's inputs to its outputs passes: feeding it alone
 // is enough to compute all outputs.
