@@ -336,7 +336,6 @@ class Reader {
   KerasVersion version_;
   Problems& problems_;
   const std::string& where_;
-  std::size_t calls_ = 0;
 };
 
 }  // namespace

@@ -1,18 +1,46 @@
 #include "formats/snake_case.h"
 
-#include <cctype>
-#include <regex>
-
 namespace kerf::formats {
+namespace {
+
+bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
+bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+bool is_word(char c) { return is_upper(c) || is_lower(c) || (c >= '0' && c <= '9') || c == '_'; }
+
+// (.)([A-Z][a-z]+) -> \1_\2
+std::string before_words(const std::string& text) {
+  std::string result;
+  for (std::size_t i = 0; i < text.size();) {
+    result += text[i++];
+    if (i + 1 >= text.size() || !is_upper(text[i]) || !is_lower(text[i + 1])) continue;
+    result += '_';
+    result += text[i++];
+    while (i < text.size() && is_lower(text[i])) result += text[i++];
+  }
+  return result;
+}
+
+// ([a-z])([A-Z]) -> \1_\2
+std::string between_cases(const std::string& text) {
+  std::string result;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (i > 0 && is_lower(text[i - 1]) && is_upper(text[i])) result += '_';
+    result += text[i];
+  }
+  return result;
+}
+
+}  // namespace
 
 std::string snake_case(std::string_view class_name) {
-  static const std::regex kNonWord("\\W+");
-  static const std::regex kWord("(.)([A-Z][a-z]+)");
-  static const std::regex kCamel("([a-z])([A-Z])");
-  std::string text = std::regex_replace(std::string(class_name), kNonWord, "");
-  text = std::regex_replace(text, kWord, "$1_$2");
-  text = std::regex_replace(text, kCamel, "$1_$2");
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  std::string text;
+  for (const char c : class_name) {
+    if (is_word(c)) text += c;
+  }
+  text = between_cases(before_words(text));
+  for (char& c : text) {
+    if (is_upper(c)) c = static_cast<char>(c - 'A' + 'a');
+  }
   return text;
 }
 
