@@ -80,8 +80,24 @@ struct AnyWindow {
   }
 };
 
-// A window of known size: its weights stay in registers for all outputs, and each input is loaded
-// once for all outputs of a block that see it.
+// One row of a window of known width: each input is loaded once for all outputs that see it.
+template <std::size_t kStride, std::size_t kWidth, std::size_t P, class Access>
+HWY_INLINE void add_row(const DepthwiseSpan& s, const float* x, const Vector (&weights)[kWidth],
+                        Vector (&sum)[P], const Access& access) {
+#pragma GCC unroll 32
+  for (std::size_t i = 0; i < (P - 1) * kStride + kWidth; ++i, x += s.cell) {
+    Vector v = access.load(x);
+    keep_loaded(v);
+#pragma GCC unroll 8
+    for (std::size_t p = 0; p < P; ++p) {
+      if (i >= p * kStride && i < p * kStride + kWidth) {
+        sum[p] = hn::MulAdd(v, weights[i - p * kStride], sum[p]);
+      }
+    }
+  }
+}
+
+// A window of known size, whose weights stay in registers for all outputs.
 template <std::size_t kRows, std::size_t kWidth, std::size_t kStride>
 struct KnownWindow {
   template <class Access>
@@ -104,21 +120,34 @@ struct KnownWindow {
     Vector sum[P];
 #pragma GCC unroll 8
     for (std::size_t p = 0; p < P; ++p) sum[p] = hn::Zero(Tag());
-    const float* row = s.x + first * s.output_step + channel;
+    const float* x = s.x + first * s.output_step + channel;
 #pragma GCC unroll 5
-    for (std::size_t r = 0; r < kRows; ++r, row += s.x_step[1]) {
-      const float* x = row;
-#pragma GCC unroll 32
-      for (std::size_t i = 0; i < (P - 1) * kStride + kWidth; ++i, x += s.cell) {
-        Vector v = access.load(x);
-        keep_loaded(v);
+    for (std::size_t r = 0; r < kRows; ++r, x += s.x_step[1]) {
+      add_row<kStride>(s, x, weights.w[r], sum, access);
+    }
+    finish(s, first, channel, sum, access);
+  }
+};
+
+// A window of known width, row by row: for wide ones, whose weights do not fit into registers.
+template <std::size_t kWidth, std::size_t kStride>
+struct KnownWidth {
+  template <class Access>
+  using Weights = AnyWindow::Weights<Access>;
+
+  template <std::size_t P, class Access>
+  static HWY_INLINE void block(const DepthwiseSpan& s, const Weights<Access>& /*weights*/,
+                               std::size_t first, std::size_t channel, const Access& access) {
+    Vector sum[P];
 #pragma GCC unroll 8
-        for (std::size_t p = 0; p < P; ++p) {
-          if (i >= p * kStride && i < p * kStride + kWidth) {
-            sum[p] = hn::MulAdd(v, weights.w[r][i - p * kStride], sum[p]);
-          }
-        }
-      }
+    for (std::size_t p = 0; p < P; ++p) sum[p] = hn::Zero(Tag());
+    const float* x = s.x + first * s.output_step + channel;
+    const float* w = s.weights + channel;
+    for (std::size_t r = 0; r < s.taps[1]; ++r, x += s.x_step[1], w += s.weight_step[1]) {
+      Vector weights[kWidth];
+#pragma GCC unroll 5
+      for (std::size_t t = 0; t < kWidth; ++t) weights[t] = access.load(w + t * s.cell);
+      add_row<kStride>(s, x, weights, sum, access);
     }
     finish(s, first, channel, sum, access);
   }
@@ -161,8 +190,8 @@ DepthwiseFunction known(std::size_t rows, std::size_t width, std::size_t stride)
   if (width == 3 && stride == 1 && rows == 3) return span<KnownWindow<3, 3, 1>>;
   if (width == 3 && stride == 2 && rows == 2) return span<KnownWindow<2, 3, 2>>;
   if (width == 3 && stride == 2 && rows == 3) return span<KnownWindow<3, 3, 2>>;
-  if (width == 5 && stride == 1 && rows == 5) return span<KnownWindow<5, 5, 1>>;
-  if (width == 5 && stride == 2 && rows == 5) return span<KnownWindow<5, 5, 2>>;
+  if (width == 5 && stride == 1) return span<KnownWidth<5, 1>>;
+  if (width == 5 && stride == 2) return span<KnownWidth<5, 2>>;
   return span<AnyWindow>;
 }
 
