@@ -51,7 +51,7 @@ class Buffer {
   }
 
  private:
-  static constexpr std::size_t kKept = std::size_t{1} << 20;
+  static constexpr std::size_t kKept = std::size_t{1} << 18;
   struct Free {
     void operator()(char* memory) const noexcept { std::free(memory); }
   };

@@ -262,7 +262,7 @@ void Exchange::make_plan() {
 }
 
 std::byte* Exchange::tensor_memory(std::size_t bytes) {
-  constexpr std::size_t kKept = std::size_t{1} << 20;
+  constexpr std::size_t kKept = std::size_t{1} << 18;
   if (bytes > memory_size_ || (memory_size_ > kKept && bytes <= kKept)) {
     memory_.reset();
     memory_size_ = 0;

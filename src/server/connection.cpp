@@ -59,20 +59,20 @@ std::size_t Connection::room_for(std::size_t bytes) {
   return input_.capacity() - input_.size() - protocol::kBodyPadding;
 }
 
-Connection::Awaitable<std::size_t> Connection::read_more(std::size_t wanted) {
+Connection::Awaitable<bool> Connection::read_more(std::size_t wanted) {
   const std::size_t room = room_for(wanted);
   boost::system::error_code error;
   const std::size_t count = co_await socket_.async_read_some(
       asio::buffer(input_.data() + input_.size(), room), asio::redirect_error(kAwait, error));
   input_.commit(count);
-  if (waiting_ == Waiting::kRequest) {
-    deadline_ = request_start_ + shared_.request_timeout + input_.size() * kPerByte;
-  }
-  co_return count;
+  received_ += count;
+  deadline_ = request_start_ + shared_.request_timeout + received_ * kPerByte;
+  co_return count != 0;
 }
 
 void Connection::begin_request() {
   expired_ = false;
+  received_ = 0;
   wait_for(Waiting::kRequest, shared_.request_timeout);
   request_start_ = deadline_ - shared_.request_timeout;
 }
@@ -105,7 +105,7 @@ Connection::Awaitable<bool> Connection::read_body() {
   while (input_.size() < needed) {
     // Memory grows with what arrives, not with what was announced.
     const std::size_t step = std::clamp(input_.size(), kReadBytes, std::size_t{1} << 22U);
-    if (co_await read_more(std::min(needed - input_.size(), step)) == 0) {
+    if (!co_await read_more(std::min(needed - input_.size(), step))) {
       co_return expired_ ? refuse_request(408, "the body did not arrive in time")
                          : refuse_request(400, "the body is shorter than its Content-Length");
     }
@@ -118,13 +118,12 @@ Connection::Awaitable<bool> Connection::read_chunks() {
   chunks_.clear();
   for (;;) {
     boost::system::error_code error;
-    while (!parser_->is_done() && input_.size() > start && !error) {
-      const std::size_t used =
-          parser_->put(asio::buffer(input_.data() + start, input_.size() - start), error);
-      const std::size_t rest = input_.size() - start - used;
-      std::memmove(input_.data() + start, input_.data() + start + used, rest);
-      input_.resize(start + rest);
+    std::size_t at = start;
+    while (!parser_->is_done() && at < input_.size() && !error) {
+      at += parser_->put(asio::buffer(input_.data() + at, input_.size() - at), error);
     }
+    std::memmove(input_.data() + start, input_.data() + at, input_.size() - at);
+    input_.resize(start + input_.size() - at);
     if (parser_->is_done()) break;
     if (error == http::error::body_limit) {
       co_return refuse_request(413, fmt::format("the body is larger than this server's limit of {} "
@@ -137,7 +136,7 @@ Connection::Awaitable<bool> Connection::read_chunks() {
     if (input_.size() - start > kMostHeadBytes) {
       co_return refuse_request(400, "the chunked body is not valid: a chunk's head is too long");
     }
-    if (co_await read_more(kReadBytes) == 0) {
+    if (!co_await read_more(kReadBytes)) {
       co_return expired_ ? refuse_request(408, "the body did not arrive in time")
                          : refuse_request(400, "the chunked body ends early");
     }

@@ -4,7 +4,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <list>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,8 +18,9 @@
 namespace kerf::server {
 
 // One client's connection: reads requests, has them answered, writes replies, one after the other.
-// Lives on one I/O thread, as long as its coroutine; only run() is called from a worker.
-class Connection final : public serving::Task, public std::enable_shared_from_this<Connection> {
+// Lives on one I/O thread, as long as its coroutine; only run() and drop() are called from other
+// threads.
+class Connection final : public serving::Task {
  public:
   Connection(IoThread& thread, Shared& shared, Socket socket);
   ~Connection();
@@ -42,10 +42,9 @@ class Connection final : public serving::Task, public std::enable_shared_from_th
       boost::asio::async_result<boost::asio::use_awaitable_t<Executor>, void()>::handler_type;
   enum class Waiting : std::uint8_t { kIdle, kRequest, kWorker, kReply, kLinger };
 
-  // Reads at least a byte more behind those that are there; fewer than 1 are returned at the end of
-  // the stream, on errors and timeouts.
-  Awaitable<std::size_t> read_more(std::size_t wanted);
-  // The two return false where the client must be told so, see failure_, or has gone.
+  // Reads more behind what is there; false at the end of the stream, on errors and timeouts.
+  Awaitable<bool> read_more(std::size_t wanted);
+  // False where the request must be refused, see failure_.
   Awaitable<bool> read_body();
   Awaitable<bool> read_chunks();
   Awaitable<bool> write_rest(std::span<const char> bytes);
@@ -54,7 +53,7 @@ class Connection final : public serving::Task, public std::enable_shared_from_th
   Awaitable<void> fail(int status, std::string_view message);
   Awaitable<void> linger();
 
-  // Parses the head that stands at begin_. False if it is none; failure_ says why.
+  // Parses the head that stands at begin_. False where the request must be refused.
   bool parse_head();
   void begin_request();
   bool refuse_request(int status, std::string message);
@@ -76,13 +75,14 @@ class Connection final : public serving::Task, public std::enable_shared_from_th
   std::size_t head_size_ = 0;
   std::size_t body_size_ = 0;  // 0 for a chunked one
   std::optional<HeadParser> parser_;
-  int failure_ = 0;  // the status with which to refuse the request; 0: the client has gone
+  int failure_ = 0;  // the status with which the request is refused, and what is said
   std::string failure_message_;
   std::optional<Resume> resume_;  // set while a worker works
   Waiting waiting_ = Waiting::kIdle;
   bool expired_ = false;
   Clock::time_point deadline_;
   Clock::time_point request_start_;
+  std::size_t received_ = 0;  // bytes since then
   std::list<Connection*>::iterator place_;
 };
 

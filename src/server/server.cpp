@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <boost/asio/basic_socket_acceptor.hpp>
@@ -28,6 +29,14 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using Acceptor = asio::basic_socket_acceptor<tcp, Executor>;
 constexpr asio::use_awaitable_t<Executor> kAwait;
+
+// A process may open few files by default (1024 on Debian) but raise that itself.
+void allow_open_files(std::size_t count) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= count) return;
+  limit.rlim_cur = std::min<rlim_t>(count, limit.rlim_max);
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 }  // namespace
 
@@ -136,6 +145,8 @@ std::string Server::url() const {
 
 void Server::serve(std::shared_ptr<const serving::Repository> repository) {
   Impl& impl = *impl_;
+  constexpr std::size_t kOtherFiles = 256;
+  allow_open_files(impl.options.max_connections + kOtherFiles);
   impl.service.repository = std::move(repository);
   boost::system::error_code error;
   impl.acceptor->listen(asio::socket_base::max_listen_connections, error);
