@@ -6,7 +6,6 @@
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
 #include <charconv>
-#include <deque>
 #include <set>
 #include <utility>
 
@@ -14,6 +13,7 @@
 #include "kerf/error.h"
 #include "layers/config.h"
 #include "layers/lower.h"
+#include "layers/model_walk.h"
 
 namespace kerf::formats {
 namespace {
@@ -28,13 +28,12 @@ using graph::TensorId;
 struct Travelling {
   TensorId tensor = kNone;
   TensorId mask = kNone;
+  bool known() const { return tensor != kNone; }
 };
 
 bool all_known(const std::vector<Travelling>& values) {
-  return std::ranges::none_of(values, [](const Travelling& v) { return v.tensor == kNone; });
+  return std::ranges::all_of(values, &Travelling::known);
 }
-
-const Travelling kUnknown;
 
 // What a layer would compute, where the configuration makes sense.
 layers::CallOutline outline_of(const graph::Layer& layer, const json::object& arguments,
@@ -146,7 +145,8 @@ class Reader {
                                                 .keras_major = version_.major,
                                                 .keras_minor = version_.minor,
                                                 .identity = spec.identity,
-                                                .weights = {}});
+                                                .weights = {},
+                                                .parts = {}});
     }
     return it->second;
   }
@@ -236,6 +236,7 @@ class Reader {
       return {Travelling{}};
     }
     skeleton_.weights.try_emplace(id, std::move(outline.weights));
+    skeleton_.builder.layer(id).parts = std::move(outline.parts);
     const graph::CallId call = skeleton_.builder.add_call(
         id, index, scope, arguments, std::move(tensors), std::move(outline.implicit_masks),
         outline.outputs, outline.flops);
@@ -249,87 +250,12 @@ class Reader {
 
   std::vector<Travelling> run(const ModelSpec& model, const std::string& prefix, ScopeId scope,
                               const std::vector<Travelling>& inputs) {
-    return model.sequential ? run_sequential(model, prefix, scope, inputs)
-                            : run_functional(model, prefix, scope, inputs);
-  }
-
-  std::vector<Travelling> run_sequential(const ModelSpec& model, const std::string& prefix,
-                                         ScopeId scope, std::vector<Travelling> current) {
-    const json::object arguments{{"args", json::array{json::object{{"tensor", 0}}}},
-                                 {"kwargs", json::object{}}};
-    for (const LayerSpec& layer : model.layers) {
-      if (layer.class_name == "InputLayer") continue;
-      if (current.size() != 1) invalid("a layer of a Sequential model does not have one input");
-      current = add_call(layer, prefix, scope, 0, arguments, current);
-    }
-    return current;
-  }
-
-  std::vector<Travelling> run_functional(const ModelSpec& model, const std::string& prefix,
-                                         ScopeId scope, const std::vector<Travelling>& inputs) {
-    std::map<std::pair<std::string, std::uint32_t>, std::vector<Travelling>> values;
-    if (inputs.size() != model.inputs.size()) {
-      invalid(fmt::format("the model '{}' takes {} inputs but is called with {}", model.name,
-                          model.inputs.size(), inputs.size()));
-    }
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      values[{model.inputs[i].layer, 0}] = {inputs[i]};
-    }
-    std::map<std::string, const LayerSpec*> by_name;
-    for (const LayerSpec& layer : model.layers) by_name.emplace(layer.name, &layer);
-    const auto lookup = [&](const TensorRef& ref) -> const Travelling* {
-      const auto layer = by_name.find(ref.layer);
-      if (layer == by_name.end()) {
-        invalid(fmt::format("the model refers to a layer '{}' that it does not have", ref.layer));
-      }
-      const auto found = values.find({ref.layer, ref.node});
-      if (found == values.end()) return nullptr;
-      if (!all_known(found->second)) return &kUnknown;
-      if (ref.tensor >= found->second.size()) {
-        invalid(fmt::format("the model refers to output {} of '{}', which has {}", ref.tensor,
-                            ref.layer, found->second.size()));
-      }
-      return &found->second[ref.tensor];
-    };
-    std::deque<std::pair<const LayerSpec*, std::uint32_t>> pending;
-    for (const LayerSpec& layer : model.layers) {
-      for (std::uint32_t i = 0; i < layer.calls.size(); ++i) pending.emplace_back(&layer, i);
-    }
-    // Layers nearly always stand in an order that works, so one or two rounds do.
-    bool progress = true;
-    while (progress && !pending.empty()) {
-      progress = false;
-      for (std::size_t n = pending.size(); n > 0; --n) {
-        const auto [layer, index] = pending.front();
-        pending.pop_front();
-        const CallSpec& call = layer->calls[index];
-        std::vector<Travelling> arguments;
-        for (const TensorRef& ref : call.refs) {
-          const Travelling* value = lookup(ref);
-          if (value == nullptr) break;
-          arguments.push_back(*value);
-        }
-        if (arguments.size() != call.refs.size()) {
-          pending.emplace_back(layer, index);
-          continue;
-        }
-        values[{layer->name, index}] =
-            add_call(*layer, prefix, scope, index, call.arguments, arguments);
-        progress = true;
-      }
-    }
-    std::vector<Travelling> outputs;
-    for (const TensorRef& ref : model.outputs) {
-      const Travelling* value = lookup(ref);
-      if (value == nullptr) {
-        invalid(
-            fmt::format("the output '{}' cannot be computed: the graph has a cycle, or refers "
-                        "to a call that is not there",
-                        ref.layer));
-      }
-      outputs.push_back(*value);
-    }
-    return outputs;
+    return layers::walk(model, inputs, where_,
+                        [&](const LayerSpec& layer, std::uint32_t index,
+                            const json::object& arguments, std::vector<Travelling> tensors) {
+                          return add_call(layer, prefix, scope, index, arguments,
+                                          std::move(tensors));
+                        });
   }
 
   Skeleton& skeleton_;

@@ -4,12 +4,19 @@
 #include <string>
 #include <vector>
 
-#include "formats/model_spec.h"
 #include "formats/problems.h"
 #include "graph/graph.h"
+#include "layers/model_spec.h"
 #include "layers/registry.h"
 
 namespace kerf::formats {
+
+using layers::is_known;
+using layers::LayerSpec;
+using layers::ModelSpec;
+using layers::read_spec;
+using layers::TensorRef;
+using layers::unknown_layers;
 
 struct KerasVersion {
   int major = 3;

@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "formats/layer_weights.h"
-#include "formats/snake_case.h"
 #include "formats/weights.h"
 #include "kerf/error.h"
 
@@ -46,7 +45,7 @@ class Container {
     std::map<std::string, std::vector<const LayerSpec*>> classes;
     for (const LayerSpec& layer : model.layers) {
       if (layer.operation || (model.sequential && layer.class_name == "InputLayer")) continue;
-      classes[folder_class(layer)].push_back(&layer);
+      classes[layers::layer_folder(layer.class_name)].push_back(&layer);
     }
     std::map<std::string, std::string> groups;
     for (const auto& [base, layers] : classes) {
@@ -77,12 +76,6 @@ class Container {
       }
     }
     return {folder, 0};
-  }
-
-  // The one class that Keras saves under another name than its folder's.
-  static std::string folder_class(const LayerSpec& layer) {
-    return layer.class_name == "GroupQueryAttention" ? "grouped_query_attention"
-                                                     : snake_case(layer.class_name);
   }
 
   std::string path_;
@@ -136,14 +129,23 @@ class Keras3Weights {
     }
   }
 
-  // The group of a part of a layer, which some versions write with an underscore before it.
-  std::string part_of(const std::string& group, const std::string& part) const {
-    if (part.empty()) return group;
-    const std::string plain = fmt::format("{}/{}", group, part);
-    const auto slash = part.rfind('/') + 1;
-    const std::string hidden =
-        fmt::format("{}/{}_{}", group, part.substr(0, slash), part.substr(slash));
-    return !file_.has(plain) && file_.has(hidden) ? hidden : plain;
+  // The group of a part of a layer, given by its path in the newest files. Others write some names
+  // with an underscore before them, or without, and models under another name.
+  std::string part_of(std::string group, std::string_view part) const {
+    while (!part.empty()) {
+      const auto end = std::min(part.find('/'), part.size());
+      const std::string name(part.substr(0, end));
+      part.remove_prefix(std::min(end + 1, part.size()));
+      std::string found = fmt::format("{}/{}", group, name);
+      for (const std::string& other :
+           {"_" + name, name.substr(name.starts_with('_') ? 1 : 0),
+            std::string(name == "layers" ? "_layer_checkpoint_dependencies" : name)}) {
+        const std::string path = fmt::format("{}/{}", group, other);
+        if (!file_.has(found) && file_.has(path)) found = path;
+      }
+      group = std::move(found);
+    }
+    return group;
   }
 
   const Hdf5File& file_;

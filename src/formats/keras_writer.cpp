@@ -13,9 +13,9 @@
 
 #include "formats/hdf5_writer.h"
 #include "formats/keras3_dialect.h"
-#include "formats/snake_case.h"
 #include "formats/zip_writer.h"
 #include "kerf/error.h"
+#include "layers/model_spec.h"
 
 namespace kerf::formats {
 namespace {
@@ -319,43 +319,26 @@ class Writer {
             {"date_saved", fmt::format("{:%Y-%m-%d@%H:%M:%S}", fmt::gmtime(now))}};
   }
 
-  // The name of the layer that a layer has for its activation, empty if it has a function.
-  static std::string activation_layer(const json::object& config) {
-    const json::value* activation = config.if_contains("activation");
-    const json::object* object = activation != nullptr ? activation->if_object() : nullptr;
-    const json::value* inner = object != nullptr ? object->if_contains("config") : nullptr;
-    const json::object* settings = inner != nullptr ? inner->if_object() : nullptr;
-    if (settings == nullptr) return {};
-    const json::value* name = settings->if_contains("name");
-    return name != nullptr && name->is_string() ? std::string(name->get_string()) : "activation";
-  }
-
   std::vector<std::byte> weights_file() const {
     Hdf5Writer file;
     std::map<std::string, int> counters;
     for (const Entry& entry : entries_) {
       if (entry.operation) continue;
-      const std::string folder = entry.class_name == "GroupQueryAttention"
-                                     ? "grouped_query_attention"
-                                     : snake_case(entry.class_name);
+      const std::string folder = layers::layer_folder(entry.class_name);
       const int number = counters[folder]++;
       const std::string path = number == 0 ? fmt::format("/layers/{}", folder)
                                            : fmt::format("/layers/{}_{}", folder, number);
       file.group(path + "/vars", entry.name);
       if (entry.source == nullptr) continue;
-      const std::string activation = activation_layer(entry.config);
-      if (!activation.empty()) file.group(path + "/activation/vars", activation);
+      for (const graph::Part& part : entry.source->parts) {
+        file.group(fmt::format("{}/{}/vars", path, part.path), part.name);
+      }
       std::map<std::string, int> positions;
       for (const graph::Weight& weight : entry.source->weights) {
         const auto slash = weight.name.rfind('/');
-        std::string part = slash == std::string::npos ? "" : weight.name.substr(0, slash);
-        const std::string group =
-            part.empty() ? path + "/vars" : fmt::format("{}/{}/vars", path, part);
-        const int position = positions[part]++;
-        if (position == 0 && !part.empty() && part != "activation") {
-          file.group(group, part == "cell" ? folder + "_cell" : part);
-        }
-        file.dataset(fmt::format("{}/{}", group, position), weight.value);
+        const std::string part =
+            slash == std::string::npos ? "" : "/" + weight.name.substr(0, slash);
+        file.dataset(fmt::format("{}{}/vars/{}", path, part, positions[part]++), weight.value);
       }
     }
     file.group("/vars", graph_.name().empty() ? "functional" : graph_.name());

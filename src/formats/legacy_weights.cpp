@@ -48,9 +48,9 @@ bool names_weight(std::string_view dataset, const Expected& expected) {
   return whole.find(fmt::format("/{}/", layer)) != std::string::npos;
 }
 
-// A nested model's trainable weights come first, then all others. Whether a layer was trainable
-// when the file was written the configuration does not always tell, so names decide where they are
-// clear.
+// The trainable weights of a layer or a nested model come first, then all others. Whether a layer
+// was trainable when the file was written the configuration does not always tell, so names decide
+// where they are clear.
 std::vector<std::string> in_order(std::vector<std::string> names, std::vector<Expected> expected) {
   std::vector<std::string> by_name;
   std::set<std::string> used;
@@ -126,7 +126,7 @@ class LegacyWeights {
                     fmt::format("the file holds {} weights, but {} are expected", names->size(),
                                 expected.size()));
     }
-    const std::vector<std::string> ordered = layer.model ? in_order(*names, expected) : *names;
+    const std::vector<std::string> ordered = in_order(*names, expected);
     for (std::size_t i = 0; i < expected.size(); ++i) {
       const Expected& e = expected[i];
       problems_.attempt([&] {

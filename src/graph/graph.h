@@ -26,6 +26,13 @@ struct Weight {
   bool trainable = true;
 };
 
+// Something that a layer is made of and that has weights of its own, or could: a group of its own
+// in a `.keras` file.
+struct Part {
+  std::string path;  // below the layer: "cell", "forward_layer/cell"
+  std::string name;  // Keras' for it: "lstm_cell"
+};
+
 // A layer object of the model: what was configured and trained, independent of where it is called.
 // `operation` marks a keras.ops node, whose class names overlap those of layers.
 struct Layer {
@@ -39,6 +46,7 @@ struct Layer {
   // says it: for writing the layer again.
   boost::json::object identity;
   std::vector<Weight> weights;  // in storage order
+  std::vector<Part> parts;
 
   // The last component of `path`.
   std::string_view name() const noexcept;

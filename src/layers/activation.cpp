@@ -114,13 +114,27 @@ std::optional<Activation> layer_activation(const Config& config, std::string_vie
   return std::nullopt;
 }
 
+std::optional<Activation> elementwise_activation(const Config& config, int keras_major,
+                                                 std::string_view field,
+                                                 std::string_view fallback) {
+  const Named activation = read(config, field, fallback);
+  if (activation.layer != nullptr) {
+    return layer_activation(Config(*activation.layer, config.where()), activation.name);
+  }
+  return named(activation.name, keras_major);
+}
+
 std::optional<Activation> elementwise_activation(LayerCall& call, std::string_view field,
                                                  std::string_view fallback) {
+  // A layer that stands for a function is part of the layer, with weights or without.
   const Named activation = read(call.config(), field, fallback);
   if (activation.layer != nullptr) {
-    return layer_activation(Config(*activation.layer, call.config().where()), activation.name);
+    const json::value* name = activation.layer->if_contains("name");
+    call.part(std::string(field), name != nullptr && name->is_string()
+                                      ? std::string(name->get_string())
+                                      : activation.name);
   }
-  return named(activation.name, call.layer().keras_major);
+  return elementwise_activation(call.config(), call.layer().keras_major, field, fallback);
 }
 
 ValueId apply_activation(LayerCall& call, ValueId x, std::string_view field,

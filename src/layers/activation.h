@@ -14,6 +14,11 @@ namespace kerf::layers {
 std::optional<program::Activation> elementwise_activation(LayerCall& call, std::string_view field,
                                                           std::string_view fallback);
 
+// The same of another configuration than the call's: a cell's, of a file of this Keras version.
+std::optional<program::Activation> elementwise_activation(const Config& config, int keras_major,
+                                                          std::string_view field,
+                                                          std::string_view fallback);
+
 // Applies any activation named by the field to `x`.
 ValueId apply_activation(LayerCall& call, ValueId x, std::string_view field,
                          std::string_view fallback = "linear");

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kerf/error.h"
+#include "layers/base_call.h"
 
 namespace kerf::layers {
 namespace {
@@ -14,113 +15,6 @@ namespace {
 namespace json = boost::json;
 using graph::kNone;
 using graph::TensorId;
-
-std::string describe(const graph::Layer& layer) {
-  return fmt::format("{} '{}' ({})", layer.operation ? "operation" : "layer", layer.path,
-                     layer.class_name);
-}
-
-// Indices into the call's inputs of the tensors in an argument tree, in order.
-void collect(const json::value& value, std::vector<std::size_t>& found) {
-  if (const json::array* array = value.if_array()) {
-    for (const json::value& entry : *array) collect(entry, found);
-  } else if (const json::object* object = value.if_object()) {
-    if (const json::value* tensor = object->if_contains("tensor")) {
-      found.push_back(tensor->to_number<std::size_t>());
-    } else {
-      for (const auto& entry : *object) collect(entry.value(), found);
-    }
-  }
-}
-
-std::vector<std::size_t> first_argument(const json::object& arguments) {
-  std::vector<std::size_t> found;
-  const json::value* args = arguments.if_contains("args");
-  if (args != nullptr && args->is_array() && !args->get_array().empty()) {
-    collect(args->get_array().front(), found);
-  }
-  return found;
-}
-
-std::vector<std::size_t> keyword(const json::object& arguments, std::string_view name) {
-  std::vector<std::size_t> found;
-  const json::value* kwargs = arguments.if_contains("kwargs");
-  if (kwargs != nullptr && kwargs->is_object()) {
-    if (const json::value* value = kwargs->get_object().if_contains(name)) collect(*value, found);
-  }
-  return found;
-}
-
-// What the two uses of a definition share: finding inputs and masks, and recording outputs.
-class BaseCall : public LayerCall {
- public:
-  struct Output {
-    ValueId value = 0;
-    std::optional<ValueId> mask;
-    std::optional<std::size_t> passes_mask_of;  // an index into the call's inputs
-  };
-
-  BaseCall(const graph::Layer& layer, const json::object& arguments, program::ProgramBuilder& ops)
-      : layer_(layer),
-        arguments_(arguments),
-        ops_(ops),
-        config_(layer.config, describe(layer)),
-        inputs_(first_argument(arguments)),
-        explicit_masks_(keyword(arguments, "mask")) {}
-
-  const graph::Layer& layer() const override { return layer_; }
-  const Config& config() const override { return config_; }
-  program::ProgramBuilder& ops() override { return ops_; }
-  const json::object& arguments() const override { return arguments_; }
-
-  std::size_t input_count() const override { return inputs_.size(); }
-  ValueId input(std::size_t i) override {
-    if (i >= inputs_.size()) {
-      throw Error(ErrorCode::kInvalidFile, fmt::format("it needs at least {} input tensors", i + 1),
-                  describe(layer_));
-    }
-    return argument_tensor(inputs_[i]);
-  }
-  std::vector<ValueId> keyword_tensors(std::string_view name) override {
-    std::vector<ValueId> values;
-    for (const std::size_t i : keyword(arguments_, name)) values.push_back(argument_tensor(i));
-    return values;
-  }
-  bool has_mask(std::size_t i) const override {
-    return i < explicit_masks_.size() || (i < inputs_.size() && travels(inputs_[i]));
-  }
-  std::optional<ValueId> mask(std::size_t i) override {
-    if (i < explicit_masks_.size()) return argument_tensor(explicit_masks_[i]);
-    if (i < inputs_.size() && travels(inputs_[i])) return travelling_mask(inputs_[i]);
-    return std::nullopt;
-  }
-  void output(ValueId value, std::optional<ValueId> mask) override {
-    outputs_.push_back({.value = value, .mask = mask, .passes_mask_of = {}});
-  }
-  void output_passing_mask(ValueId value, std::size_t from_input) override {
-    std::optional<std::size_t> source;
-    if (from_input < explicit_masks_.size()) {
-      outputs_.push_back({.value = value, .mask = mask(from_input), .passes_mask_of = {}});
-      return;
-    }
-    if (from_input < inputs_.size() && travels(inputs_[from_input])) source = inputs_[from_input];
-    outputs_.push_back({.value = value, .mask = {}, .passes_mask_of = source});
-  }
-
-  const std::vector<Output>& outputs() const { return outputs_; }
-
- protected:
-  virtual bool travels(std::size_t argument) const = 0;
-  virtual ValueId travelling_mask(std::size_t argument) = 0;
-
-  const graph::Layer& layer_;
-  const json::object& arguments_;
-  program::ProgramBuilder& ops_;
-  Config config_;
-  std::vector<std::size_t> inputs_;
-  std::vector<std::size_t> explicit_masks_;
-  std::vector<Output> outputs_;
-};
 
 // Runs a definition before the weights are known.
 class OutlineCall final : public BaseCall {
@@ -156,8 +50,17 @@ class OutlineCall final : public BaseCall {
     }
   }
   ValueId weight(std::string name, const Shape& shape, bool trainable) override {
-    weights_.push_back({.name = std::move(name), .shape = shape, .trainable = trainable});
-    return ops_.placeholder({DType::kFloat32, shape});
+    const auto [known, added] = weight_values_.try_emplace(name, 0);
+    if (added) {
+      weights_.push_back({.name = std::move(name), .shape = shape, .trainable = trainable});
+      known->second = ops_.placeholder({DType::kFloat32, shape});
+    }
+    return known->second;
+  }
+  void part(std::string path, std::string name) override {
+    if (std::ranges::find(parts_, path, &graph::Part::path) == parts_.end()) {
+      parts_.push_back({.path = std::move(path), .name = std::move(name)});
+    }
   }
   ValueId derived(std::string_view, std::vector<ValueId>, const Shape& shape,
                   Tensor (*)(std::span<const Tensor>, double), double) override {
@@ -165,8 +68,11 @@ class OutlineCall final : public BaseCall {
   }
 
   CallOutline outline() {
-    CallOutline result{
-        .weights = std::move(weights_), .outputs = {}, .implicit_masks = read_masks_, .flops = 0};
+    CallOutline result{.weights = std::move(weights_),
+                       .parts = std::move(parts_),
+                       .outputs = {},
+                       .implicit_masks = read_masks_,
+                       .flops = 0};
     for (const Output& output : outputs_) {
       const program::ValueType& type = ops_.type(output.value);
       graph::GraphBuilder::Output made{.shape = type.shape, .dtype = type.dtype};
@@ -222,6 +128,8 @@ class OutlineCall final : public BaseCall {
   std::unordered_map<ValueId, TensorId> mask_values_;
   std::unordered_map<TensorId, ValueId> read_values_;
   std::vector<WeightSpec> weights_;
+  std::unordered_map<std::string, ValueId> weight_values_;
+  std::vector<graph::Part> parts_;
 };
 
 // The weights of a layer as constants of one program, made on first use.
@@ -242,20 +150,20 @@ class LoweringCall final : public BaseCall {
   ValueId argument_tensor(std::size_t i) override { return values_.at(call_.inputs.at(i)); }
 
   ValueId weight(std::string name, const Shape& shape, bool) override {
-    const std::size_t position = next_weight_++;
-    if (position >= layer_.weights.size()) {
+    const auto known = constants_.find(name);
+    if (known != constants_.end()) return known->second;
+    const auto found = std::ranges::find(layer_.weights, name, &graph::Weight::name);
+    if (found == layer_.weights.end()) {
       throw Error(ErrorCode::kInvalidFile, fmt::format("the weight '{}' is missing", name),
                   describe(layer_));
     }
-    const graph::Weight& weight = layer_.weights[position];
+    const graph::Weight& weight = *found;
     if (!shape.accepts(weight.value.shape())) {
       throw Error(ErrorCode::kInvalidFile,
                   fmt::format("the weight '{}' has the shape {}, but {} is expected", name,
                               weight.value.shape().to_string(), shape.to_string()),
                   describe(layer_));
     }
-    const auto known = constants_.find(name);
-    if (known != constants_.end()) return known->second;
     Tensor value = weight.value;
     if (value.dtype() != DType::kFloat32) {
       value = cache_.get({.derivation = "float32", .sources = {value.data()}}, {&value, 1},
@@ -283,6 +191,8 @@ class LoweringCall final : public BaseCall {
     return id;
   }
 
+  void part(std::string, std::string) override {}
+
   // Binds the call's outputs and the masks it creates to the values it computed.
   void bind() {
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
@@ -307,7 +217,6 @@ class LoweringCall final : public BaseCall {
   program::ConstantCache& cache_;
   std::unordered_map<TensorId, ValueId>& values_;
   LayerConstants& constants_;
-  std::size_t next_weight_ = 0;
 };
 
 const LayerDefinition& definition_of(const graph::Layer& layer) {

@@ -13,6 +13,7 @@ namespace kerf::layers {
 // What one call of a layer would give, found before its weights are known.
 struct CallOutline {
   std::vector<WeightSpec> weights;
+  std::vector<graph::Part> parts;
   std::vector<graph::GraphBuilder::Output> outputs;  // `mask` already an id of the graph
   std::vector<graph::TensorId> implicit_masks;       // parallel to `inputs`
   double flops = 0;

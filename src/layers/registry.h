@@ -43,21 +43,34 @@ class LayerCall {
   virtual std::optional<ValueId> mask(std::size_t i = 0) = 0;
   // True if mask(i) exists, without making the call depend on it.
   virtual bool has_mask(std::size_t i = 0) const = 0;
-  // Tensors given under a keyword ("initial_state"), flattened; empty if absent.
-  virtual std::vector<ValueId> keyword_tensors(std::string_view name) = 0;
+  // Tensors given under a keyword ("initial_state"), or at a position among the arguments (0 is the
+  // first), flattened: indices for argument_tensor(). Empty if absent.
+  static constexpr std::size_t kKeyword = ~std::size_t{0};
+  virtual std::vector<std::size_t> argument(std::string_view name,
+                                            std::size_t position = kKeyword) const = 0;
+  std::vector<ValueId> keyword_tensors(std::string_view name) {
+    std::vector<ValueId> values;
+    for (const std::size_t i : argument(name)) values.push_back(argument_tensor(i));
+    return values;
+  }
   // The call's arguments as written (graph::Call::arguments), for operations and options.
   virtual const boost::json::object& arguments() const = 0;
   // Tensor i of graph::Call::inputs, as {"tensor": i} in arguments() refers to it.
   virtual ValueId argument_tensor(std::size_t i) = 0;
+  // The mask that travels beside it.
+  virtual std::optional<ValueId> argument_mask(std::size_t i) = 0;
 
-  // Declares the next weight and returns it. Weights are float32 values here, whatever the file
-  // stored.
+  // Declares a weight and returns it; the same name is the same weight. Weights are float32 values
+  // here, whatever the file stored.
   virtual ValueId weight(std::string name, const Shape& shape, bool trainable = true) = 0;
   // A float32 vector or tensor of `shape` computed from weights of this call by `make`, once per
   // model; `name` tells it from others of the layer.
   virtual ValueId derived(std::string_view name, std::vector<ValueId> weights, const Shape& shape,
                           Tensor (*make)(std::span<const Tensor> weights, double parameter),
                           double parameter) = 0;
+  // Declares something the layer is made of that could have weights (graph::Part); again is no
+  // error.
+  virtual void part(std::string path, std::string name) = 0;
 
   // Sets the next output. `mask`: none, a new bool value, or "the mask of input i travels on"
   // (pass_mask), which does not make this call depend on the mask.

@@ -138,8 +138,10 @@ struct Attributes {
       text += text.empty() ? " (" : ", ";
       if (dim == Reshape::kInfer) {
         text += "?";
-      } else if (dim < 0) {
-        text += fmt::format("#{}", -2 - dim);
+      } else if (const auto axis = Reshape::copied(dim)) {
+        text += fmt::format("#{}", *axis);
+      } else if (const auto lent = Reshape::lent(dim)) {
+        text += fmt::format("like #{}", *lent);
       } else {
         text += fmt::format("{}", dim);
       }

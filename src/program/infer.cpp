@@ -112,6 +112,7 @@ struct OperandCount {
   std::size_t operator()(const Gather&) const { return 2; }
   std::size_t operator()(const Select&) const { return 3; }
   std::size_t operator()(const Affine&) const { return 3; }
+  std::size_t operator()(const Reshape& op) const { return operand_count(op); }
   std::size_t operator()(const LayerNorm& op) const {
     return 1 + (op.gamma ? 1U : 0U) + (op.beta ? 1U : 0U);
   }
@@ -429,6 +430,7 @@ std::vector<ValueType> Infer::operator()(const Reshape& op) const {
   // Copied dimensions cancel out of the count, known or not.
   std::vector<bool> copied(from.rank());
   std::int64_t known = 1;
+  bool known_all = true;
   std::ptrdiff_t inferred = -1;
   Shape result;
   for (const std::int64_t dim : op.dims) {
@@ -436,11 +438,19 @@ std::vector<ValueType> Infer::operator()(const Reshape& op) const {
       if (inferred >= 0) fail("a reshape leaves more than one dimension open");
       inferred = static_cast<std::ptrdiff_t>(result.rank());
       result.push_back(kUnknown);
-    } else if (dim < 0) {
-      const auto axis = static_cast<std::size_t>(-2 - dim);
-      if (axis >= from.rank()) fail("a reshape copies a dimension that the input does not have");
-      copied[axis] = true;
-      result.push_back(from[axis]);
+    } else if (const auto axis = Reshape::copied(dim)) {
+      if (*axis >= from.rank()) fail("a reshape copies a dimension that the input does not have");
+      copied[*axis] = true;
+      result.push_back(from[*axis]);
+    } else if (const auto lent = Reshape::lent(dim)) {
+      const Shape& like = operands[1].shape;
+      if (*lent >= like.rank()) fail("a reshape takes a dimension that its model does not have");
+      result.push_back(like[*lent]);
+      if (like[*lent] == kUnknown) {
+        known_all = false;
+      } else if (__builtin_mul_overflow(known, like[*lent], &known)) {
+        fail("a shape is too large");
+      }
     } else {
       if (__builtin_mul_overflow(known, dim, &known)) fail("a shape is too large");
       result.push_back(dim);
@@ -456,7 +466,7 @@ std::vector<ValueType> Infer::operator()(const Reshape& op) const {
       fail("a shape is too large");
     }
   }
-  if (!rest_known) return {{x().dtype, result}};
+  if (!rest_known || !known_all) return {{x().dtype, result}};
   if (inferred >= 0) {
     if (known == 0 ? rest != 0 : rest % known != 0) {
       fail(fmt::format("an input of shape {} cannot be reshaped to {}", from.to_string(),

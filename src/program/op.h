@@ -228,12 +228,23 @@ struct Transpose {
   std::vector<std::int64_t> permutation;
   friend bool operator==(const Transpose&, const Transpose&) = default;
 };
-// Row-major reinterpretation. An entry >= 0 is that dimension; kCopy(i) copies dimension i of the
-// input; at most one kInfer takes what remains.
+// Row-major reinterpretation. An entry >= 0 is that dimension; copy(i) copies dimension i of the
+// input, like(i) that of a second operand, of which nothing else is looked at; at most one kInfer
+// takes what remains.
 struct Reshape {
   static constexpr std::int64_t kInfer = -1;
   static constexpr std::int64_t copy(std::size_t axis) {
     return -2 - static_cast<std::int64_t>(axis);
+  }
+  static constexpr std::int64_t like(std::size_t axis) { return copy(Shape::kMaxRank + axis); }
+  // The axis that an entry copies, of the input or of the second operand; nothing for others.
+  static constexpr std::optional<std::size_t> copied(std::int64_t dim) {
+    if (dim > copy(0) || dim <= like(0)) return std::nullopt;
+    return static_cast<std::size_t>(copy(0) - dim);
+  }
+  static constexpr std::optional<std::size_t> lent(std::int64_t dim) {
+    if (dim > like(0)) return std::nullopt;
+    return static_cast<std::size_t>(like(0) - dim);
   }
   std::vector<std::int64_t> dims;
   friend bool operator==(const Reshape&, const Reshape&) = default;
@@ -323,6 +334,13 @@ inline std::size_t operand_count(const Chain::Step& step) noexcept {
   return step.kind == Chain::Step::Kind::kUnary    ? 0
          : step.kind == Chain::Step::Kind::kBinary ? 1
                                                    : 2;
+}
+
+inline std::size_t operand_count(const Reshape& op) noexcept {
+  for (const std::int64_t dim : op.dims) {
+    if (Reshape::lent(dim)) return 2;
+  }
+  return 1;
 }
 
 // The geometry of a window on one axis of `size` cells.

@@ -5,9 +5,9 @@
 
 #include "formats/graph_reader.h"
 #include "formats/json.h"
-#include "formats/model_spec.h"
 #include "graph/cut.h"
 #include "kerf/error.h"
+#include "layers/model_spec.h"
 
 // How the versions of Keras write the same model.
 namespace kerf::formats {

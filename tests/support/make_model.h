@@ -10,9 +10,9 @@
 
 #include "formats/graph_reader.h"
 #include "formats/json.h"
-#include "formats/model_spec.h"
 #include "graph/graph.h"
 #include "kerf/error.h"
+#include "layers/model_spec.h"
 
 namespace kerf::testing_support {
 

@@ -62,8 +62,8 @@ class Namer {
   }
   void operator()(const Reshape& op) {
     for (std::size_t i = 0; i < op.dims.size(); ++i) {
-      if (op.dims[i] <= Reshape::copy(0))
-        proved_[i] = x()[static_cast<std::size_t>(-2 - op.dims[i])];
+      if (const auto axis = Reshape::copied(op.dims[i])) proved_[i] = x()[*axis];
+      if (const auto axis = Reshape::lent(op.dims[i])) proved_[i] = (*operands_[1])[*axis];
     }
   }
   void operator()(const Concat& op) { copy_all_but(op.axis); }

@@ -66,10 +66,9 @@ std::optional<Reshape> composed(const Reshape& inner, const Reshape& outer, cons
   Reshape result;
   for (const std::int64_t dim : outer.dims) {
     std::int64_t made = dim;
-    if (dim < Reshape::kInfer) {
-      const auto axis = static_cast<std::size_t>(-2 - dim);
-      made = inner.dims[axis];
-      if (made == Reshape::kInfer && between[axis] != Shape::kUnknown) made = between[axis];
+    if (const auto axis = Reshape::copied(dim)) {
+      made = inner.dims[*axis];
+      if (made == Reshape::kInfer && between[*axis] != Shape::kUnknown) made = between[*axis];
     }
     result.dims.push_back(made);
   }
@@ -90,10 +89,13 @@ void simplify(Program& program, ConstantCache&) {
     if (reshape != nullptr && producers[x] != kNoInstruction) {
       const Instruction& before = program.instructions[producers[x]];
       const auto* inner = std::get_if<Reshape>(&before.op);
-      if (inner != nullptr) {
+      if (inner != nullptr && instruction.operands.size() + before.operands.size() <= 3) {
         if (auto both = composed(*inner, *reshape, program.values[x].type.shape)) {
+          // At most one of the two has a second operand.
           *reshape = *std::move(both);
-          instruction.operands = before.operands;
+          instruction.operands.front() = before.operands.front();
+          if (before.operands.size() > 1) instruction.operands.push_back(before.operands[1]);
+          instruction.operands.resize(operand_count(*reshape));
         }
       }
     }

@@ -1,8 +1,8 @@
-#include "formats/nested_calls.h"
+#include "layers/nested_calls.h"
 
 #include <algorithm>
 
-namespace kerf::formats {
+namespace kerf::layers {
 namespace {
 
 using References = std::vector<TensorRef*>;
@@ -50,4 +50,4 @@ void renumber_nested_calls(ModelSpec& model, bool keras3) {
   }
 }
 
-}  // namespace kerf::formats
+}  // namespace kerf::layers

@@ -1,10 +1,10 @@
-#include "formats/snake_case.h"
+#include "layers/snake_case.h"
 
 #include <gtest/gtest.h>
 
 #include <map>
 
-namespace kerf::formats {
+namespace kerf::layers {
 namespace {
 
 // The names Keras gives to the folders of its classes.
@@ -44,4 +44,4 @@ TEST(SnakeCase, NamesFoldersAsKerasDoes) {
 }
 
 }  // namespace
-}  // namespace kerf::formats
+}  // namespace kerf::layers

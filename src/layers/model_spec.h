@@ -2,11 +2,12 @@
 
 #include <boost/json/object.hpp>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-namespace kerf::formats {
+namespace kerf::layers {
 
 // A tensor reference in a configuration: output `tensor` of call `node` of a layer of this model.
 struct TensorRef {
@@ -53,10 +54,22 @@ struct ModelSpec {
 // kUnsupported); `where` names the file.
 ModelSpec read_spec(const boost::json::object& model, const std::string& where);
 
+// Reads the configuration of one layer or nested model, as it stands in a model or in a layer that
+// is made of others. Throws as read_spec() does.
+LayerSpec read_layer_spec(const boost::json::object& layer, const std::string& where);
+
+// The name of each layer's group in its model's container of a `.keras` file: layers of one class
+// are counted, and "GroupQueryAttention" is the one class that Python calls otherwise.
+std::map<std::string, std::string> layer_folders(const ModelSpec& model);
+std::string layer_folder(const std::string& class_name);
+
 // Whether kerf can run the layer's class (always true for a nested model).
 bool is_known(const LayerSpec& layer);
+
+// Why it cannot.
+std::string unknown_reason(const LayerSpec& layer);
 
 // Every reason why kerf cannot run the layers of this model: one a class, with the layers' names.
 std::vector<std::string> unknown_layers(const ModelSpec& model);
 
-}  // namespace kerf::formats
+}  // namespace kerf::layers

@@ -1,4 +1,4 @@
-#include "formats/model_spec.h"
+#include "layers/model_spec.h"
 
 #include <fmt/format.h>
 
@@ -9,11 +9,12 @@
 #include <map>
 #include <set>
 
-#include "formats/nested_calls.h"
 #include "kerf/error.h"
+#include "layers/nested_calls.h"
 #include "layers/registry.h"
+#include "layers/snake_case.h"
 
-namespace kerf::formats {
+namespace kerf::layers {
 namespace {
 
 namespace json = boost::json;
@@ -91,6 +92,12 @@ void name_positional(const std::string& class_name, json::object& arguments) {
       {"LSTM", {"initial_state", "mask", "training"}},
       {"GRU", {"initial_state", "mask", "training"}},
       {"SimpleRNN", {"initial_state", "mask", "training"}},
+      {"RNN", {"initial_state", "mask", "training"}},
+      {"ConvLSTM1D", {"initial_state", "mask", "training"}},
+      {"ConvLSTM2D", {"initial_state", "mask", "training"}},
+      {"ConvLSTM3D", {"initial_state", "mask", "training"}},
+      {"Bidirectional", {"initial_state", "mask", "training"}},
+      {"TimeDistributed", {"training", "mask"}},
       {"Softmax", {"mask"}},
       {"GlobalAveragePooling1D", {"mask"}},
       {"BatchNormalization", {"training", "mask"}},
@@ -141,8 +148,9 @@ CallSpec read_call(const json::value& node, const LayerSpec& layer, const std::s
     rewritten[entry.key()] = rewrite_keyword(entry.value(), call, where);
   }
   // Keras 2 passes initial states beside the input.
-  const bool recurrent =
-      layer.class_name == "LSTM" || layer.class_name == "GRU" || layer.class_name == "SimpleRNN";
+  static const std::set<std::string> kRecurrent{
+      "LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"};
+  const bool recurrent = kRecurrent.contains(layer.class_name);
   if (recurrent && tensors.size() > 1) {
     json::array states(tensors.begin() + 1, tensors.end());
     rewritten["initial_state"] = std::move(states);
@@ -210,7 +218,7 @@ bool is_operation(const json::object& object, const json::object& config,
     return module.starts_with("keras.src.ops") || module.starts_with("keras.src.activations");
   }
   return has_keras3_nodes(object) && !config.contains("trainable") && !config.contains("layers") &&
-         !(config.contains("dtype") && layers::Registry::instance().find(class_name, false));
+         !(config.contains("dtype") && Registry::instance().find(class_name, false));
 }
 
 LayerSpec read_layer(const json::object& object, const std::string& where, int depth) {
@@ -323,21 +331,6 @@ ModelSpec read_model_spec(const json::object& model, const std::string& where, i
   return spec;
 }
 
-std::string reason(const LayerSpec& layer) {
-  if (layer.class_name == "Lambda") {
-    return "the class Lambda holds Python code, which kerf never executes; replace it by Keras "
-           "layers or keras.ops and save the model again";
-  }
-  if (layer.custom) {
-    return fmt::format(
-        "the class {} is the model author's own Python code; build it from Keras "
-        "layers and save the model again",
-        layer.class_name);
-  }
-  return fmt::format("the {} {} is not one that kerf knows",
-                     layer.operation ? "operation" : "class", layer.class_name);
-}
-
 // The paths of the layers for which each reason holds.
 void collect_unknown(const ModelSpec& model, const std::string& prefix,
                      std::map<std::string, std::vector<std::string>>& found) {
@@ -346,7 +339,7 @@ void collect_unknown(const ModelSpec& model, const std::string& prefix,
     if (layer.model) {
       collect_unknown(*layer.model, path + "/", found);
     } else if (!is_known(layer)) {
-      found[reason(layer)].push_back(path);
+      found[unknown_reason(layer)].push_back(path);
     }
   }
 }
@@ -362,10 +355,44 @@ ModelSpec read_spec(const json::object& model, const std::string& where) {
   return read_model_spec(model, where, 0);
 }
 
+LayerSpec read_layer_spec(const json::object& layer, const std::string& where) {
+  return read_layer(layer, where, 0);
+}
+
+std::string layer_folder(const std::string& class_name) {
+  return class_name == "GroupQueryAttention" ? "grouped_query_attention" : snake_case(class_name);
+}
+
+std::map<std::string, std::string> layer_folders(const ModelSpec& model) {
+  std::map<std::string, std::string> folders;
+  std::map<std::string, int> counts;
+  for (const LayerSpec& layer : model.layers) {
+    if (layer.operation || (model.sequential && layer.class_name == "InputLayer")) continue;
+    const std::string folder = layer_folder(layer.class_name);
+    const int number = counts[folder]++;
+    folders[layer.name] = number == 0 ? folder : fmt::format("{}_{}", folder, number);
+  }
+  return folders;
+}
+
 bool is_known(const LayerSpec& layer) {
   if (layer.model || layer.class_name == "InputLayer") return true;
-  return !layer.custom &&
-         layers::Registry::instance().find(layer.class_name, layer.operation) != nullptr;
+  return !layer.custom && Registry::instance().find(layer.class_name, layer.operation) != nullptr;
+}
+
+std::string unknown_reason(const LayerSpec& layer) {
+  if (layer.class_name == "Lambda") {
+    return "the class Lambda holds Python code, which kerf never executes; replace it by Keras "
+           "layers or keras.ops and save the model again";
+  }
+  if (layer.custom) {
+    return fmt::format(
+        "the class {} is the model author's own Python code; build it from Keras "
+        "layers and save the model again",
+        layer.class_name);
+  }
+  return fmt::format("the {} {} is not one that kerf knows",
+                     layer.operation ? "operation" : "class", layer.class_name);
 }
 
 std::vector<std::string> unknown_layers(const ModelSpec& model) {
@@ -379,4 +406,4 @@ std::vector<std::string> unknown_layers(const ModelSpec& model) {
   return reasons;
 }
 
-}  // namespace kerf::formats
+}  // namespace kerf::layers

@@ -1,6 +1,6 @@
-#include "formats/snake_case.h"
+#include "layers/snake_case.h"
 
-namespace kerf::formats {
+namespace kerf::layers {
 namespace {
 
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
@@ -44,4 +44,4 @@ std::string snake_case(std::string_view class_name) {
   return text;
 }
 
-}  // namespace kerf::formats
+}  // namespace kerf::layers
