@@ -253,8 +253,9 @@ void Exchange::read() {
 
 bool Exchange::find_plan() {
   std::optional<Plan> plan = model_->find_plan(key_);
-  if (plan) plan_ = *std::move(plan);
-  return plan.has_value();
+  if (!plan) return false;
+  plan_ = *std::move(plan);
+  return true;
 }
 
 void Exchange::make_plan() {

@@ -98,7 +98,7 @@ class Reader {
 
   void read_inputs(ondemand::value value) {
     for (auto entry : expect(value.get_array(), "an array", "inputs")) {
-      read_input(expect(std::move(entry), "an object", "inputs"));
+      read_input(expect(entry, "an object", "inputs"));
     }
     if (request_.inputs.empty()) invalid("must name at least one tensor", "inputs");
   }
@@ -167,7 +167,7 @@ class Reader {
   static void read_shape(ondemand::value value, RequestInput& input) {
     input.shape = Shape();
     for (auto entry : expect(value.get_array(), "an array", "inputs[].shape")) {
-      ondemand::value element = expect(std::move(entry), "an integer", "inputs[].shape");
+      ondemand::value element = expect(entry, "an integer", "inputs[].shape");
       const std::int64_t dim =
           expect(element.get_int64(), "an array of integers from 0", "inputs[].shape");
       if (dim < 0) invalid(fmt::format("a dimension is {}", dim), "inputs[].shape");
@@ -199,7 +199,7 @@ class Reader {
   void read_outputs(ondemand::value value) {
     constexpr std::string_view kWhere = "outputs[].parameters";
     for (auto entry : expect(value.get_array(), "an array", "outputs")) {
-      ondemand::value element = expect(std::move(entry), "an object", "outputs");
+      ondemand::value element = expect(entry, "an object", "outputs");
       RequestOutput& output = request_.outputs.emplace_back();
       bool name = false;
       for (auto part : expect(element.get_object(), "an object", "outputs[]")) {

@@ -294,6 +294,7 @@ void read_binary_data(const std::byte* data, DType declared, DType wanted, std::
           invalid(
               fmt::format("element {} does not fit {}: {}", i, dtype_protocol_name(wanted), value));
         }
+        // NOLINTNEXTLINE(bugprone-signed-char-misuse): a number, not a character
         const auto converted = static_cast<To>(value);
         std::memcpy(out + i * sizeof(To), &converted, sizeof(To));
       }
