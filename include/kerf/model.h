@@ -67,8 +67,8 @@ struct ProfileEntry {
   double flops = 0;
 };
 
-// A cut compiled for concrete shapes. Immutable; any number of threads may run it at once, each with
-// a Workspace of its own. A cheap handle.
+// A cut compiled for concrete shapes. Immutable; any number of threads may run it at once, each
+// with a Workspace of its own. A cheap handle.
 class Plan {
  public:
   const std::vector<TensorInfo>& feeds() const noexcept;
@@ -126,8 +126,8 @@ struct CutPoint {
   double flops_after = 0;
 };
 
-// A model as it was saved: an immutable graph with its weights. Any thread may use any Model; copies
-// share everything. Cuts and plans keep what they need of it alive.
+// A model as it was saved: an immutable graph with its weights. Any thread may use any Model;
+// copies share everything. Cuts and plans keep what they need of it alive.
 class Model {
  public:
   // Reads a `.keras` file, an unzipped one (a folder), or a whole-model HDF5 file. Throws Error.

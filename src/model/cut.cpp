@@ -101,9 +101,7 @@ std::vector<Tensor> Cut::run(std::span<const Tensor> feeds, const Threads* threa
   return results;
 }
 
-void Cut::write(const std::filesystem::path& file) const {
-  formats::write_keras(impl_->cut, file);
-}
+void Cut::write(const std::filesystem::path& file) const { formats::write_keras(impl_->cut, file); }
 
 std::string Cut::program_text() const { return impl_->program->to_string(); }
 

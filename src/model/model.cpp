@@ -121,11 +121,11 @@ std::vector<CutPoint> Model::cut_points() const {
   const graph::Graph& graph = *impl_->graph;
   std::vector<CutPoint> points;
   for (const graph::Dominator& dominator : graph::dominators(graph)) {
-    points.push_back({.tensor = info_of(graph, dominator.tensor,
-                                        graph::address_of(graph, dominator.tensor)),
-                      .bytes_per_sample = dominator.bytes_per_sample,
-                      .flops_before = dominator.flops_before,
-                      .flops_after = dominator.flops_after});
+    points.push_back(
+        {.tensor = info_of(graph, dominator.tensor, graph::address_of(graph, dominator.tensor)),
+         .bytes_per_sample = dominator.bytes_per_sample,
+         .flops_before = dominator.flops_before,
+         .flops_after = dominator.flops_after});
   }
   return points;
 }

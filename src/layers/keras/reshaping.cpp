@@ -37,8 +37,7 @@ void lower_permute(LayerCall& call) {
 void lower_repeat_vector(LayerCall& call) {
   const ValueId row =
       call.ops().append(Reshape{{Reshape::copy(0), 1, Reshape::copy(1)}}, {call.input()});
-  call.output(
-      call.ops().append(program::Tile{.axis = 1, .times = call.config().size("n")}, {row}));
+  call.output(call.ops().append(program::Tile{.axis = 1, .times = call.config().size("n")}, {row}));
 }
 
 // [[before, after], ...] per spatial axis, from an int, a list of ints, or a list of pairs.
