@@ -38,7 +38,8 @@ TEST(ReadmeTest, NamesExactlyTheLayersThatAreThere) {
        {"BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization"}) {
     EXPECT_EQ(registered.erase(other), 1U);
   }
-  EXPECT_EQ(classes_between("- **Layers**: ", "- **Machines**"), registered);
+  EXPECT_EQ(classes_between("- **Layers**: ", "- **Machines**"), registered)
+      << "a new layer is to be named in README.md, under \"What it supports\"";
 }
 
 TEST(ReadmeTest, SaysOfNoLayerThatItIsMissing) {
