@@ -67,6 +67,11 @@ void write_digits(char* out, std::uint64_t value, int count) noexcept {
   if (p != out) *out = static_cast<char>('0' + value % 10);
 }
 
+char* put(char* out, std::string_view text) noexcept {
+  std::memcpy(out, text.data(), text.size());
+  return out + text.size();
+}
+
 // Decimals from 1e-4 to below 1e16 are written out, as Python's repr does; the rest gets an
 // exponent.
 char* write_decimal(char* out, std::uint64_t digits, int exponent) noexcept {
@@ -90,7 +95,7 @@ char* write_decimal(char* out, std::uint64_t digits, int exponent) noexcept {
     return out + width;
   }
   if (point <= 0) {
-    std::memcpy(out, "0.000", 5);
+    put(out, "0.000");
     out += 2 - point;
     write_digits(out, digits, count);
     return out + count;
@@ -98,9 +103,7 @@ char* write_decimal(char* out, std::uint64_t digits, int exponent) noexcept {
   if (exponent >= 0) {
     write_digits(out, digits, count);
     std::memset(out + count, '0', static_cast<std::size_t>(exponent));
-    out += point;
-    std::memcpy(out, ".0", 2);
-    return out + 2;
+    return put(out + point, ".0");
   }
   write_digits(out + 1, digits, count);
   std::memmove(out, out + 1, static_cast<std::size_t>(point));
@@ -114,19 +117,10 @@ char* write(char* out, T value) noexcept {
   constexpr auto kInfinity = std::bit_cast<Bits>(std::numeric_limits<T>::infinity());
   const auto bits = std::bit_cast<Bits>(value);
   const Bits magnitude = bits & ~kSign;
-  if (magnitude > kInfinity) {
-    std::memcpy(out, "NaN", 3);
-    return out + 3;
-  }
+  if (magnitude > kInfinity) return put(out, "NaN");
   if ((bits & kSign) != 0) *out++ = '-';
-  if (magnitude == kInfinity) {
-    std::memcpy(out, "Infinity", 8);
-    return out + 8;
-  }
-  if (magnitude == 0) {
-    std::memcpy(out, "0.0", 3);
-    return out + 3;
-  }
+  if (magnitude == kInfinity) return put(out, "Infinity");
+  if (magnitude == 0) return put(out, "0.0");
   const auto decimal = jkj::dragonbox::to_decimal(value, jkj::dragonbox::policy::sign::ignore,
                                                   jkj::dragonbox::policy::cache::full);
   return write_decimal(out, decimal.significand, decimal.exponent);
