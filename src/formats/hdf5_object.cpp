@@ -74,16 +74,17 @@ void parse_header(const Image& image, std::uint64_t address, Object& object) {
 // tree whose leaves are tables, with the names on a heap.
 class SymbolTable {
  public:
-  SymbolTable(const Image& image, std::span<const std::byte> message, Object& object)
-      : image_(image), object_(object) {
+  SymbolTable(const Image& image, Object& object) : image_(image), object_(object) {}
+
+  void read(std::span<const std::byte> message) {
     Cursor cursor(message);
     const auto tree = cursor.take<std::uint64_t>();
-    Cursor heap(image.from(cursor.take<std::uint64_t>()));
+    Cursor heap(image_.from(cursor.take<std::uint64_t>()));
     heap.expect("HEAP");
     heap.skip(4);
     const auto size = heap.take<std::uint64_t>();
     heap.skip(8);
-    names_ = image.at(heap.take<std::uint64_t>(), size);
+    names_ = image_.at(heap.take<std::uint64_t>(), size);
     if (tree != kUndefined) read_tree(tree, 64);
   }
 
@@ -235,7 +236,7 @@ Object read_object(const Image& image, std::uint64_t address) {
     switch (message.type) {
       case kSymbolTableMessage:
         object.group = true;
-        SymbolTable(image, message.data, object);
+        SymbolTable(image, object).read(message.data);
         break;
       case kLinkMessage:
         object.group = true;

@@ -265,9 +265,9 @@ class Writer {
 
   json::object entry_json(const Entry& entry) const {
     json::object result;
-    const auto identity = [&](const char* key, json::value otherwise) {
+    const auto identity = [&](const char* key, const json::value& otherwise) {
       const json::value* known = entry.identity.if_contains(key);
-      result[key] = known != nullptr ? *known : std::move(otherwise);
+      result[key] = known != nullptr ? *known : otherwise;
     };
     identity("module", entry.operation ? "keras.src.ops.numpy" : "keras.layers");
     result["class_name"] = entry.class_name;

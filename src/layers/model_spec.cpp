@@ -399,6 +399,7 @@ std::vector<std::string> unknown_layers(const ModelSpec& model) {
   std::map<std::string, std::vector<std::string>> found;
   collect_unknown(model, "", found);
   std::vector<std::string> reasons;
+  reasons.reserve(found.size());
   for (const auto& [reason, paths] : found) {
     reasons.push_back(fmt::format("{} (layer{} '{}')", reason, paths.size() == 1 ? "" : "s",
                                   fmt::join(paths, "', '")));
