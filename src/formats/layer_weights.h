@@ -12,7 +12,14 @@ namespace kerf::formats {
 void read_weight(const Hdf5File& file, const std::string& path, const layers::WeightSpec& spec,
                  const std::string& dataset, graph::Layer& layer);
 
-// An error of the weights of the layer at `path`.
-[[noreturn]] void wrong_weights(const Hdf5File& file, const std::string& path, std::string message);
+// The two steps of that: the dataset as it stands, and a value as the next weight of a layer.
+Tensor stored_weight(const Hdf5File& file, const std::string& path, const layers::WeightSpec& spec,
+                     const std::string& dataset);
+void add_weight(const std::string& where, const std::string& path, const layers::WeightSpec& spec,
+                Tensor value, graph::Layer& layer);
+
+// An error of the weights of the layer at `path`; `where` names the file.
+[[noreturn]] void wrong_weights(const std::string& where, const std::string& path,
+                                std::string message);
 
 }  // namespace kerf::formats

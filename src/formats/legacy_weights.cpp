@@ -5,6 +5,7 @@
 #include <set>
 
 #include "formats/layer_weights.h"
+#include "formats/old_weights.h"
 #include "formats/weights.h"
 #include "kerf/error.h"
 
@@ -13,12 +14,7 @@
 namespace kerf::formats {
 namespace {
 
-struct Expected {
-  graph::LayerId layer;
-  std::string path;
-  const layers::WeightSpec* spec;
-  bool trainable;
-};
+using Expected = ExpectedWeight;
 
 // The weights of a layer, or of all layers of a nested model, in the order of the model.
 void expect(const LayerSpec& layer, const std::string& path, bool trainable, Skeleton& skeleton,
@@ -48,25 +44,31 @@ bool names_weight(std::string_view dataset, const Expected& expected) {
   return whole.find(fmt::format("/{}/", layer)) != std::string::npos;
 }
 
-// The trainable weights of a layer or a nested model come first, then all others. Whether a layer
-// was trainable when the file was written the configuration does not always tell, so names decide
-// where they are clear.
-std::vector<std::string> in_order(std::vector<std::string> names, std::vector<Expected> expected) {
-  std::vector<std::string> by_name;
-  std::set<std::string> used;
-  for (const Expected& e : expected) {
-    const auto fits = [&](const std::string& name) { return names_weight(name, e); };
-    if (std::ranges::count_if(names, fits) != 1) break;
-    by_name.push_back(*std::ranges::find_if(names, fits));
-    used.insert(by_name.back());
-  }
-  if (used.size() == expected.size()) return by_name;
+// The trainable weights of a layer or a nested model come first, then all others.
+std::vector<std::size_t> storage_order(const std::vector<Expected>& expected) {
   std::vector<std::size_t> order(expected.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::stable_partition(order.begin(), order.end(),
                         [&](std::size_t i) { return expected[i].trainable; });
-  std::vector<std::string> by_position(names.size());
-  for (std::size_t i = 0; i < order.size(); ++i) by_position[order[i]] = std::move(names[i]);
+  return order;
+}
+
+// The datasets of each weight. Whether a layer was trainable when the file was written the
+// configuration does not always tell, so names decide where they are clear.
+std::vector<std::vector<std::string>> in_order(const std::vector<std::string>& names,
+                                               const std::vector<Expected>& expected) {
+  std::vector<std::vector<std::string>> by_name;
+  std::set<std::string> used;
+  for (const Expected& e : expected) {
+    const auto fits = [&](const std::string& name) { return names_weight(name, e); };
+    if (std::ranges::count_if(names, fits) != 1) break;
+    by_name.push_back({*std::ranges::find_if(names, fits)});
+    used.insert(by_name.back().front());
+  }
+  if (used.size() == expected.size()) return by_name;
+  const std::vector<std::size_t> order = storage_order(expected);
+  std::vector<std::vector<std::string>> by_position(names.size());
+  for (std::size_t i = 0; i < order.size(); ++i) by_position[order[i]] = {names[i]};
   return by_position;
 }
 
@@ -74,7 +76,12 @@ class LegacyWeights {
  public:
   LegacyWeights(const Hdf5File& file, const std::string& root, const ModelSpec& model,
                 Skeleton& skeleton, Problems& problems)
-      : file_(file), root_(root), model_(model), skeleton_(skeleton), problems_(problems) {}
+      : file_(file),
+        root_(root),
+        model_(model),
+        skeleton_(skeleton),
+        problems_(problems),
+        storage_(old_storage(file, root)) {}
 
   void read() {
     std::vector<const LayerSpec*> layers;
@@ -118,20 +125,40 @@ class LegacyWeights {
                   const std::vector<Expected>& expected) {
     const auto names = file_.has(group) ? file_.text_array(group, "weight_names") : std::nullopt;
     if (!names) {
-      wrong_weights(file_, layer.name,
+      wrong_weights(file_.where(), layer.name,
                     fmt::format("its weights are missing (they should be at '{}')", group));
     }
-    if (names->size() != expected.size()) {
-      wrong_weights(file_, layer.name,
+    std::optional<std::vector<std::vector<std::string>>> datasets;
+    if (names->size() == expected.size()) {
+      datasets = in_order(*names, expected);
+    } else if (storage_.keras1) {
+      datasets = names_of_gates(*names, expected, storage_order(expected));
+    }
+    if (!datasets) {
+      wrong_weights(file_.where(), layer.name,
                     fmt::format("the file holds {} weights, but {} are expected", names->size(),
                                 expected.size()));
     }
-    const std::vector<std::string> ordered = in_order(*names, expected);
+    std::vector<Tensor> values(expected.size());
     for (std::size_t i = 0; i < expected.size(); ++i) {
       const Expected& e = expected[i];
       problems_.attempt([&] {
-        read_weight(file_, e.path, *e.spec, fmt::format("{}/{}", group, ordered[i]),
-                    skeleton_.builder.layer(e.layer));
+        std::vector<Tensor> parts;
+        for (const std::string& dataset : (*datasets)[i]) {
+          parts.push_back(
+              stored_weight(file_, e.path, *e.spec, fmt::format("{}/{}", group, dataset)));
+        }
+        values[i] = modern_weight(std::move(parts), *e.spec, skeleton_.builder.peek().layer(e.id),
+                                  storage_);
+      });
+    }
+    convert_cudnn(expected, values);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      const Expected& e = expected[i];
+      if (values[i].empty()) continue;
+      problems_.attempt([&] {
+        add_weight(file_.where(), e.path, *e.spec, std::move(values[i]),
+                   skeleton_.builder.layer(e.id));
       });
     }
   }
@@ -141,6 +168,7 @@ class LegacyWeights {
   const ModelSpec& model_;
   Skeleton& skeleton_;
   Problems& problems_;
+  OldStorage storage_;
 };
 
 }  // namespace

@@ -11,6 +11,8 @@
 #include "formats/graph_reader.h"
 #include "formats/hdf5_file.h"
 #include "formats/json.h"
+#include "formats/old_dialect.h"
+#include "formats/old_weights.h"
 #include "formats/problems.h"
 #include "formats/weights.h"
 #include "kerf/error.h"
@@ -132,23 +134,6 @@ std::shared_ptr<const graph::Graph> read_archive(const Members& members, Problem
   return problems.empty() ? skeleton.builder.build() : nullptr;
 }
 
-void refuse_old_files(const Hdf5File& file, const ModelSpec& model) {
-  const std::string version = file.text_attribute("/", "keras_version").value_or("");
-  if (version.starts_with("1.") || !file.text_attribute("/model_weights", "keras_version")) {
-    throw Error(ErrorCode::kUnsupported,
-                "it was written by Keras 1; load it with Keras 2 and save it again", file.where());
-  }
-  const bool convolves = std::ranges::any_of(model.layers, [](const LayerSpec& layer) {
-    return layer.class_name.find("Conv") != std::string::npos;
-  });
-  if (convolves && file.text_attribute("/", "backend") == "theano") {
-    throw Error(ErrorCode::kUnsupported,
-                "it was trained on Theano, whose convolution kernels are mirrored; load it with "
-                "Keras 2 on TensorFlow and save it again",
-                file.where());
-  }
-}
-
 std::shared_ptr<const graph::Graph> read_hdf5(const InputFile& input, Problems& problems,
                                               const Progress& progress) {
   const auto buffer =
@@ -164,13 +149,16 @@ std::shared_ptr<const graph::Graph> read_hdf5(const InputFile& input, Problems& 
     }
     const std::string config_where = where + ", attribute model_config";
     const json::value parsed = parse_json(*config, config_where);
-    const ModelSpec model = read_spec(object(parsed, config_where), config_where);
     if (!file.has("/model_weights")) {
       throw Error(ErrorCode::kInvalidFile, "it has no group '/model_weights'", where);
     }
-    refuse_old_files(file, model);
+    const bool keras1 = old_storage(file, "/model_weights").keras1;
+    const ModelSpec model = read_spec(
+        translate_old_config(object(parsed, config_where), keras1, config_where), config_where);
+    // What Keras 1 computes is what the first Keras 2 does.
     const KerasVersion version =
-        parse_version(file.text_attribute("/", "keras_version").value_or(""));
+        keras1 ? KerasVersion{2, 0}
+               : parse_version(file.text_attribute("/", "keras_version").value_or(""));
     skeleton.emplace(read_skeleton(model, version, problems));
     if (problems.empty()) read_legacy_weights(file, "/model_weights", model, *skeleton, problems);
   }

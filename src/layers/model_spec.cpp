@@ -260,6 +260,15 @@ LayerSpec read_layer(const json::object& object, const std::string& where, int d
   return layer;
 }
 
+// Where a layer that comes first says what its input is like; a model says so of its own input.
+const json::object& config_of_input(const LayerSpec& layer) {
+  if (!layer.model) return layer.config;
+  const ModelSpec& model = *layer.model;
+  const LayerSpec* input =
+      model.sequential ? &model.layers.front() : model.find(model.inputs.front().layer);
+  return input != nullptr ? input->config : layer.config;
+}
+
 ModelSpec read_model_spec(const json::object& model, const std::string& where, int depth) {
   if (depth > 64) invalid(where, "models are nested too deeply");
   const json::value* config = model.if_contains("config");
@@ -295,7 +304,7 @@ ModelSpec read_model_spec(const json::object& model, const std::string& where, i
       LayerSpec input;
       input.class_name = "InputLayer";
       input.name = spec.layers.front().name + "_input";
-      const json::object& first = spec.layers.front().config;
+      const json::object& first = config_of_input(spec.layers.front());
       const json::value* shape = first.if_contains("batch_input_shape");
       if (shape == nullptr) shape = first.if_contains("batch_shape");
       if (shape == nullptr && config->is_object()) {

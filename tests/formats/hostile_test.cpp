@@ -670,7 +670,15 @@ std::vector<Case> legacy_cases() {
        })),
        kInvalid,
        {"model_weights"}},
-      {"Keras1", legacy(nothing, "1.2.2"), kUnsupported, {"Keras 1"}},
+      {"Keras1WithoutWeights", legacy(nothing, "1.2.2"), kInvalid, {"'d'", "missing"}},
+      {"Keras1WithOddWeights",
+       legacy(
+           [](hid_t file) {
+             text_array(file, "/model_weights/d", "weight_names", {"d_W", "d_b", "d_c"});
+           },
+           "1.2.2"),
+       kInvalid,
+       {"'d'", "3 weights", "2 are expected"}},
       {"NoWeightNames", legacy(nothing), kInvalid, {"'d'", "missing"}},
       {"TooFewWeights",
        legacy([](hid_t file) {
