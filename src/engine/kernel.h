@@ -72,5 +72,7 @@ KernelPtr make_kernel(const program::Pad& op, const KernelSpec& spec);
 KernelPtr make_kernel(const program::Tile& op, const KernelSpec& spec);
 KernelPtr make_kernel(const program::Cast& op, const KernelSpec& spec);
 KernelPtr make_kernel(const program::Recurrent& op, const KernelSpec& spec);
+KernelPtr make_kernel(const program::ConvLstm& op, const KernelSpec& spec);
+KernelPtr make_kernel(const program::Attention& op, const KernelSpec& spec);
 
 }  // namespace kerf::engine

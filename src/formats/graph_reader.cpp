@@ -14,6 +14,7 @@
 #include "layers/config.h"
 #include "layers/lower.h"
 #include "layers/model_walk.h"
+#include "layers/taken_masks.h"
 
 namespace kerf::formats {
 namespace {
@@ -250,12 +251,16 @@ class Reader {
 
   std::vector<Travelling> run(const ModelSpec& model, const std::string& prefix, ScopeId scope,
                               const std::vector<Travelling>& inputs) {
-    return layers::walk(model, inputs, where_,
-                        [&](const LayerSpec& layer, std::uint32_t index,
-                            const json::object& arguments, std::vector<Travelling> tensors) {
-                          return add_call(layer, prefix, scope, index, arguments,
-                                          std::move(tensors));
-                        });
+    const layers::TakenMasks taken = layers::taken_masks(model, version_.major, version_.minor);
+    return layers::walk(
+        model, inputs, where_,
+        [&](const LayerSpec& layer, std::uint32_t index, const json::object& arguments,
+            std::vector<Travelling> tensors) {
+          if (const auto found = taken.find({layer.name, index}); found != taken.end()) {
+            for (const std::size_t i : found->second) tensors[i].mask = kNone;
+          }
+          return add_call(layer, prefix, scope, index, arguments, std::move(tensors));
+        });
   }
 
   Skeleton& skeleton_;

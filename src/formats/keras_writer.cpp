@@ -29,15 +29,12 @@ using graph::LayerId;
 using graph::TensorId;
 
 // Layers whose call takes one mask under this keyword.
-constexpr std::array kTakeMask{"LSTM",
-                               "GRU",
-                               "SimpleRNN",
-                               "RNN",
-                               "Softmax",
-                               "GlobalAveragePooling1D",
-                               "Bidirectional",
-                               "TimeDistributed",
-                               "BatchNormalization"};
+constexpr std::array kTakeMask{"LSTM",          "GRU",
+                               "SimpleRNN",     "RNN",
+                               "Softmax",       "GlobalAveragePooling1D",
+                               "Bidirectional", "TimeDistributed",
+                               "ConvLSTM1D",    "ConvLSTM2D",
+                               "ConvLSTM3D",    "BatchNormalization"};
 
 // One layer of the written model.
 struct Entry {
@@ -199,9 +196,32 @@ class Writer {
     return places_.contains(mask) || maker == "Embedding" || maker == "Masking";
   }
 
+  // An attention layer reads whatever mask travels. Where it had none because another one took it
+  // before, that other one has to be in the file.
+  void keep_masks_away(const Call& call) {
+    const Layer& layer = graph_.layer_of(call);
+    if (layer.class_name != "MultiHeadAttention") return;
+    for (std::size_t i = 0; i < call.inputs.size(); ++i) {
+      const TensorId input = call.inputs[i];
+      if (call.implicit_masks[i] != kNone || travelling(input) == kNone) continue;
+      const bool taken = std::ranges::any_of(cut_.calls, [&](CallId id) {
+        const Call& other = graph_.call(id);
+        return &other != &call && graph_.layer_of(other).class_name == layer.class_name &&
+               std::ranges::find(other.inputs, input) != other.inputs.end();
+      });
+      if (!taken) {
+        throw Error(ErrorCode::kUnsupported,
+                    "in a Keras file this layer would read a mask that another layer took away "
+                    "before; write a cut that has both",
+                    fmt::format("layer '{}' ({})", layer.path, layer.class_name));
+      }
+    }
+  }
+
   // A mask that a layer reads beside its input is given by keyword, as Keras 3 does. Layers that
   // have no such keyword read the one that travels.
   void give_masks(const Call& call, json::object& arguments) {
+    keep_masks_away(call);
     for (std::size_t i = 0; i < call.implicit_masks.size(); ++i) {
       const TensorId mask = call.implicit_masks[i];
       if (mask == kNone) continue;

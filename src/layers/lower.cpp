@@ -62,8 +62,8 @@ class OutlineCall final : public BaseCall {
       parts_.push_back({.path = std::move(path), .name = std::move(name)});
     }
   }
-  ValueId derived(std::string_view, std::vector<ValueId>, const Shape& shape,
-                  Tensor (*)(std::span<const Tensor>, double), double) override {
+  ValueId derived(std::string_view, std::vector<ValueId>, const Shape& shape, const Derivation&,
+                  double) override {
     return ops_.placeholder({DType::kFloat32, shape});
   }
 
@@ -175,7 +175,7 @@ class LoweringCall final : public BaseCall {
   }
 
   ValueId derived(std::string_view name, std::vector<ValueId> weights, const Shape&,
-                  Tensor (*make)(std::span<const Tensor>, double), double parameter) override {
+                  const Derivation& make, double parameter) override {
     const auto known = constants_.find(std::string(name));
     if (known != constants_.end()) return known->second;
     std::vector<Tensor> sources;

@@ -10,6 +10,7 @@
 #include "layers/base_call.h"
 #include "layers/lower.h"
 #include "layers/model_walk.h"
+#include "layers/taken_masks.h"
 
 namespace kerf::layers {
 namespace {
@@ -32,7 +33,7 @@ class PartCall final : public BaseCall {
     return whole_.weight(fmt::format("{}/{}", path_, name), shape, trainable && trainable_);
   }
   ValueId derived(std::string_view name, std::vector<ValueId> weights, const Shape& shape,
-                  Tensor (*make)(std::span<const Tensor>, double), double parameter) override {
+                  const Derivation& make, double parameter) override {
     return whole_.derived(fmt::format("{}/{}", path_, name), std::move(weights), shape, make,
                           parameter);
   }
@@ -80,9 +81,14 @@ std::vector<Flow> run(LayerCall& whole, const LayerSpec& spec, const std::string
     for (const std::size_t i : tensors_at(arguments, 0)) inputs.push_back(tensors.at(i));
     const std::vector<std::size_t> mask = tensors_at(arguments, "mask");
     if (mask.size() == 1 && inputs.size() == 1) inputs.front().mask = tensors.at(mask[0]).value;
+    const TakenMasks taken =
+        taken_masks(*spec.model, whole.layer().keras_major, whole.layer().keras_minor);
     return walk(*spec.model, std::move(inputs), where,
-                [&](const LayerSpec& layer, std::uint32_t, const json::object& inner,
-                    const std::vector<Flow>& flows) {
+                [&](const LayerSpec& layer, std::uint32_t index, const json::object& inner,
+                    std::vector<Flow> flows) {
+                  if (const auto found = taken.find({layer.name, index}); found != taken.end()) {
+                    for (const std::size_t i : found->second) flows[i].mask.reset();
+                  }
                   const auto folder = folders.find(layer.name);
                   const std::string below = folder == folders.end()
                                                 ? path

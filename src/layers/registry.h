@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -65,9 +66,9 @@ class LayerCall {
   virtual ValueId weight(std::string name, const Shape& shape, bool trainable = true) = 0;
   // A float32 vector or tensor of `shape` computed from weights of this call by `make`, once per
   // model; `name` tells it from others of the layer.
+  using Derivation = std::function<Tensor(std::span<const Tensor> weights, double parameter)>;
   virtual ValueId derived(std::string_view name, std::vector<ValueId> weights, const Shape& shape,
-                          Tensor (*make)(std::span<const Tensor> weights, double parameter),
-                          double parameter) = 0;
+                          const Derivation& make, double parameter) = 0;
   // Declares something the layer is made of that could have weights (graph::Part); again is no
   // error.
   virtual void part(std::string path, std::string name) = 0;

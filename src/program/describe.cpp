@@ -172,6 +172,18 @@ struct Attributes {
                        op.bias ? " +bias" : "", op.mask ? " +mask" : "",
                        op.initial_state ? " +state" : "");
   }
+  std::string operator()(const ConvLstm& op) const {
+    return fmt::format("{}{}{}{}", op.sequences ? " sequences" : "",
+                       op.backwards ? " backwards" : "", op.mask ? " +mask" : "",
+                       op.initial_state ? " +state" : "");
+  }
+  std::string operator()(const Attention& op) const {
+    return fmt::format(" of {} heads{}{}{}{}{}", op.heads,
+                       op.key_heads == op.heads ? "" : fmt::format(" over {}", op.key_heads),
+                       op.causal ? " causal" : "",
+                       op.window == 0 ? "" : fmt::format(" within {}", op.window),
+                       op.mask ? " +mask" : "", op.weights ? " with shares" : "");
+  }
   template <typename Plain>
   std::string operator()(const Plain&) const {
     return {};

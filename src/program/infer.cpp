@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "kerf/error.h"
 #include "program/op.h"
@@ -113,6 +114,10 @@ struct OperandCount {
   std::size_t operator()(const Select&) const { return 3; }
   std::size_t operator()(const Affine&) const { return 3; }
   std::size_t operator()(const Reshape& op) const { return operand_count(op); }
+  std::size_t operator()(const ConvLstm& op) const {
+    return 2 + (op.mask ? 1U : 0U) + (op.initial_state ? 2U : 0U);
+  }
+  std::size_t operator()(const Attention& op) const { return 3 + (op.mask ? 1U : 0U); }
   std::size_t operator()(const LayerNorm& op) const {
     return 1 + (op.gamma ? 1U : 0U) + (op.beta ? 1U : 0U);
   }
@@ -423,6 +428,8 @@ struct Infer {
 
   std::vector<ValueType> operator()(const Cast& op) const { return {{op.to, x().shape}}; }
   std::vector<ValueType> operator()(const Recurrent& op) const;
+  std::vector<ValueType> operator()(const ConvLstm& op) const;
+  std::vector<ValueType> operator()(const Attention& op) const;
 };
 
 std::vector<ValueType> Infer::operator()(const Reshape& op) const {
@@ -574,6 +581,83 @@ std::vector<ValueType> Infer::operator()(const Recurrent& op) const {
   return results;
 }
 
+std::vector<ValueType> Infer::operator()(const ConvLstm& op) const {
+  require_float(x(), "the input");
+  const Shape& in = x().shape;
+  const Shape& kernel = operands[1].shape;
+  const std::size_t rank = in.rank() < 4 ? 0 : in.rank() - 3;
+  const bool fits = rank >= 1 && rank <= 3 && kernel.rank() == rank + 2 && kernel.is_static() &&
+                    kernel.back() == 4 * kernel[rank] && compatible(in.back(), kernel.back());
+  if (!fits) {
+    fail(fmt::format("a kernel of shape {} does not fit gates of shape {}", kernel.to_string(),
+                     in.to_string()));
+  }
+  Shape state{in[0]};
+  for (std::size_t i = 2; i < rank + 2; ++i) state.push_back(in[i]);
+  state.push_back(kernel[rank]);
+  std::size_t next = 2;
+  if (op.mask) {
+    const ValueType& mask = operands[next++];
+    if (mask.dtype != DType::kBool || !compatible(mask.shape, Shape{in[0], in[1]})) {
+      fail(fmt::format("a mask must be bool of shape (batch, steps), not {} {}",
+                       dtype_name(mask.dtype), mask.shape.to_string()));
+    }
+  }
+  for (; next < operands.size(); ++next) {
+    require_float(operands[next], "an initial state");
+    if (!compatible(operands[next].shape, state)) {
+      fail(fmt::format("an initial state of shape {} does not fit a state of shape {}",
+                       operands[next].shape.to_string(), state.to_string()));
+    }
+  }
+  Shape y = state;
+  if (op.sequences) y.insert(1, in[1]);
+  return {{DType::kFloat32, y}, {DType::kFloat32, state}, {DType::kFloat32, state}};
+}
+
+std::vector<ValueType> Infer::operator()(const Attention& op) const {
+  static constexpr std::array<std::string_view, 3> kNames{"the query", "the key", "the value"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    require_float(operands[i], kNames[i]);
+    require_rank(operands[i], 3, kNames[i]);
+  }
+  const Shape& q = x().shape;
+  const Shape& k = operands[1].shape;
+  const Shape& v = operands[2].shape;
+  if (op.heads < 1 || op.key_heads < 1 || op.heads % op.key_heads != 0 || op.window < 0 ||
+      op.heads > kMaxDimension) {
+    fail(fmt::format("{} heads cannot read {} heads of keys", op.heads, op.key_heads));
+  }
+  const auto each = [&](std::int64_t channels, std::int64_t heads) {
+    if (channels != kUnknown && channels % heads != 0) {
+      fail(fmt::format("{} channels cannot be divided into {} heads", channels, heads));
+    }
+    return channels == kUnknown ? kUnknown : channels / heads;
+  };
+  const std::int64_t width = each(v[2], op.key_heads);
+  if (!compatible(q[0], k[0]) || !compatible(k[0], v[0]) || !compatible(q[0], v[0]) ||
+      !compatible(k[1], v[1]) || !compatible(each(q[2], op.heads), each(k[2], op.key_heads))) {
+    fail(fmt::format("a query, a key and a value of shapes {}, {} and {} do not fit together",
+                     q.to_string(), k.to_string(), v.to_string()));
+  }
+  const Shape scores{q[0], op.heads, q[1], k[1]};
+  if (op.mask) {
+    const ValueType& mask = operands[3];
+    bool fits = mask.dtype == DType::kBool && mask.shape.rank() == 4;
+    for (std::size_t i = 0; fits && i < 4; ++i) {
+      fits = mask.shape[i] == 1 || compatible(mask.shape[i], scores[i]);
+    }
+    if (!fits) {
+      fail(fmt::format("a mask that is {} of shape {} does not fit scores of shape {}",
+                       dtype_name(mask.dtype), mask.shape.to_string(), scores.to_string()));
+    }
+  }
+  std::vector<ValueType> results{
+      {DType::kFloat32, {q[0], q[1], width == kUnknown ? kUnknown : width * op.heads}}};
+  if (op.weights) results.push_back({DType::kFloat32, scores});
+  return results;
+}
+
 double count(const Shape& shape) {
   double product = 1;
   for (const std::int64_t dim : shape) product *= dim == kUnknown ? 1.0 : static_cast<double>(dim);
@@ -621,6 +705,16 @@ double flops(const Op& op, const std::vector<ValueType>& operands,
   if (std::holds_alternative<Recurrent>(op)) {
     const double steps = count(Shape{operands[0].shape[0]}) * count(Shape{operands[0].shape[1]});
     return 2 * steps * (count(operands[1].shape) + count(operands[2].shape));
+  }
+  if (std::holds_alternative<ConvLstm>(op)) {
+    const Shape& kernel = operands[1].shape;
+    return 2 * count(operands[0].shape) * count(kernel) / count(Shape{kernel.back()});
+  }
+  if (const auto* attention = std::get_if<Attention>(&op)) {
+    const Shape& q = operands[0].shape;
+    const double keys = count(Shape{operands[1].shape[1]});
+    const double heads = static_cast<double>(attention->heads);
+    return keys * (2 * count(q) + 2 * result + 5 * heads * count(Shape{q[0], q[1]}));
   }
   if (const auto* pool = std::get_if<Pool>(&op)) {
     double cells = 1;

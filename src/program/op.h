@@ -298,9 +298,43 @@ struct Recurrent {
   friend bool operator==(const Recurrent&, const Recurrent&) = default;
 };
 
-using Op = std::variant<Linear, MatMul, Conv, DepthwiseConv, Pool, Reduce, Unary, Binary, Not,
-                        Select, Affine, Chain, Softmax, Sparsemax, LayerNorm, L2Normalize, Gather,
-                        Transpose, Reshape, Concat, Slice, Pad, Tile, Cast, Recurrent>;
+// A convolutional LSTM. Operands: x (n, t, spatial..., 4 * f), the gates i f c o as far as the
+// input makes them, bias included; kernel (window..., f, 4 * f) constant; [mask (n, t) bool];
+// [initial h, c (n, spatial..., f)]. Results: y, h, c, where y is (n, t, spatial..., f) if
+// `sequences`, else as h. The state is convolved with stride 1 and padding "same"; the rest is as
+// in Recurrent.
+struct ConvLstm {
+  Activation activation;            // tanh
+  Activation recurrent_activation;  // sigmoid
+  bool sequences = false;
+  bool backwards = false;
+  bool zero_output_for_mask = false;
+  bool mask = false;
+  bool initial_state = false;
+  friend bool operator==(const ConvLstm&, const ConvLstm&) = default;
+};
+
+// Attention. Operands: q (n, tq, heads * d), k (n, tk, key_heads * d), v (n, tk, key_heads * e);
+// [mask bool (n, heads, tq, tk), each of them or 1]. Results: y (n, tq, heads * e); the shares
+// (n, heads, tq, tk) if `weights`. For each head, softmax(scale * q k^T) v over the keys that a
+// query may look at; query head h reads key head h * key_heads / heads.
+struct Attention {
+  std::int64_t heads = 1;
+  std::int64_t key_heads = 1;
+  float scale = 1;
+  bool causal = false;      // query i may look at keys up to i
+  std::int64_t window = 0;  // and at those less than this many steps away; 0: at all
+  bool mask = false;
+  bool weights = false;
+  // A query that may look at nothing has shares of zero, not equal ones of all keys.
+  bool blind_is_zero = false;
+  friend bool operator==(const Attention&, const Attention&) = default;
+};
+
+using Op =
+    std::variant<Linear, MatMul, Conv, DepthwiseConv, Pool, Reduce, Unary, Binary, Not, Select,
+                 Affine, Chain, Softmax, Sparsemax, LayerNorm, L2Normalize, Gather, Transpose,
+                 Reshape, Concat, Slice, Pad, Tile, Cast, Recurrent, ConvLstm, Attention>;
 
 // "Linear", "Conv", ...
 std::string_view op_name(const Op& op) noexcept;

@@ -34,8 +34,8 @@ TEST(ReadmeTest, NamesExactlyTheLayersThatAreThere) {
   std::set<std::string> registered;
   for (const std::string_view name : Registry::instance().class_names()) registered.emplace(name);
   // Older or distributed names of what is named.
-  for (const char* other :
-       {"BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization"}) {
+  for (const char* other : {"BatchNormalizationV1", "BatchNormalizationV2",
+                            "SyncBatchNormalization", "GroupedQueryAttention"}) {
     EXPECT_EQ(registered.erase(other), 1U);
   }
   EXPECT_EQ(classes_between("- **Layers**: ", "- **Machines**"), registered)

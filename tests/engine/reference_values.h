@@ -70,5 +70,8 @@ void compute(const program::Conv& op, Operands x, Results y);
 void compute(const program::DepthwiseConv& op, Operands x, Results y);
 void compute(const program::Pool& op, Operands x, Results y);
 void compute(const program::Recurrent& op, Operands x, Results y);
+// reference_attention.cpp
+void compute(const program::ConvLstm& op, Operands x, Results y);
+void compute(const program::Attention& op, Operands x, Results y);
 
 }  // namespace kerf::reference

@@ -91,6 +91,10 @@ void collect(const Hdf5File& file, const std::string& group,
     const std::string path = below + "/" + child;
     if (child == "vars") {
       names[path] = file.text_attribute(group + path, "name").value_or("(none)");
+      // Numbered over all models of a process, and in no configuration.
+      for (const char* part : {"/_softmax/vars", "/_dropout_layer/vars"}) {
+        if (path.ends_with(part)) names[path] = "(numbered)";
+      }
       for (const std::string& dataset : file.children(group + path)) {
         values[path + "/" + dataset] = file.dataset(group + path + "/" + dataset);
       }
@@ -229,7 +233,9 @@ TEST_P(RoundTrip, Heads) {
       } catch (const Error& error) {
         // Masks that Keras combines inside of a layer have no form in its files.
         EXPECT_EQ(error.code(), ErrorCode::kUnsupported) << error.what();
-        EXPECT_TRUE(tensor.name.ends_with("mask")) << error.what();
+        EXPECT_TRUE(tensor.name.ends_with("mask") ||
+                    error.message().find("took away") != std::string::npos)
+            << error.what();
       }
     }
   }
@@ -264,7 +270,8 @@ TEST_P(RoundTrip, Tails) {
       } catch (const Error& error) {
         // A mask that is fed cannot be given to a layer that merges tensors.
         EXPECT_EQ(error.code(), ErrorCode::kUnsupported) << error.what();
-        EXPECT_THAT(error.message(), testing::HasSubstr("cannot give the mask"));
+        EXPECT_THAT(error.message(), testing::AnyOf(testing::HasSubstr("cannot give the mask"),
+                                                    testing::HasSubstr("took away")));
       }
     }
   }

@@ -123,6 +123,26 @@ TEST(Infer, ChainsCheckTheOperandsOfEveryStep) {
   EXPECT_EQ(refusal(comparison, {x, x}), "a step of a chain must give floats");
 }
 
+TEST(Infer, ReshapeTakesDimensionsOfAnother) {
+  const Reshape unfold{{Reshape::like(0), Reshape::like(1), Reshape::copy(1)}};
+  EXPECT_EQ(shape_of(unfold, {f({kUnknown, 6}), f({kUnknown, kUnknown, 4})}),
+            (Shape{kUnknown, kUnknown, 6}));
+  EXPECT_EQ(shape_of(unfold, {f({6, 4}), f({2, 3, 9})}), (Shape{2, 3, 4}));
+  EXPECT_THAT(refusal(unfold, {f({7, 4}), f({2, 3, 9})}), testing::HasSubstr("cannot be reshaped"));
+  EXPECT_EQ(refusal(unfold, {f({6, 4})}), "Reshape takes 2 operands, not 1");
+}
+
+TEST(Infer, AttentionDividesChannelsIntoHeads) {
+  const Attention op{.heads = 2, .key_heads = 1, .mask = true};
+  const ValueType mask{DType::kBool, {1, 1, 5, 7}};
+  EXPECT_EQ(shape_of(op, {f({kUnknown, 5, 8}), f({kUnknown, 7, 4}), f({kUnknown, 7, 3}), mask}),
+            (Shape{kUnknown, 5, 6}));
+  EXPECT_THAT(refusal(op, {f({1, 5, 8}), f({1, 7, 5}), f({1, 7, 3}), mask}),
+              testing::HasSubstr("do not fit together"));
+  EXPECT_THAT(refusal(op, {f({1, 4, 8}), f({1, 7, 4}), f({1, 7, 3}), mask}),
+              testing::HasSubstr("does not fit scores"));
+}
+
 TEST(Infer, ReshapeWorksWithUnknownDimensions) {
   const auto copy = [](std::size_t axis) { return Reshape::copy(axis); };
   EXPECT_EQ(shape_of(Reshape{{copy(0), Reshape::kInfer}}, {f({kUnknown, 4, 5})}),

@@ -76,6 +76,15 @@ TEST(Simplify, ThereAndBackAgainIsNothing) {
   EXPECT_THAT(check(p.build({y})).instructions, IsEmpty());
 }
 
+TEST(Simplify, FoldingUndoesUnfolding) {
+  TestProgram p;
+  const ValueId x = p.feed({6, 5});
+  const ValueId like = p.feed({2, 3, 4});
+  ValueId y = p.add(Reshape{{Reshape::like(0), Reshape::like(1), copy(1)}}, {x, like});
+  y = p.add(Reshape{{Reshape::kInfer, copy(2)}}, {y});
+  EXPECT_THAT(check(p.build({y})).instructions, IsEmpty());
+}
+
 TEST(Simplify, ReshapesThatWouldLeaveTwoDimensionsOpenStay) {
   TestProgram p;
   const ValueId x = p.feed({kUnknown, kUnknown, 4});

@@ -2,51 +2,16 @@
 
 #include "layers/activation.h"
 #include "layers/image_axes.h"
+#include "layers/window.h"
 
 namespace kerf::layers {
 namespace {
-
-// The spatial rank stands in the class name: Conv2D, MaxPooling1D.
-std::size_t rank_of(const LayerCall& call) {
-  return static_cast<std::size_t>(call.layer().class_name[call.layer().class_name.size() - 2] -
-                                  '0');
-}
 
 void require_rank(LayerCall& call, ValueId x, std::size_t rank) {
   if (call.shape(x).rank() != rank + 2) {
     call.config().invalid("data_format", fmt::format("needs an input of {} dimensions, not {}",
                                                      rank + 2, call.shape(x).to_string()));
   }
-}
-
-program::Window window_of(LayerCall& call, std::size_t rank, std::string_view size_key,
-                          std::int64_t default_size) {
-  const Config& config = call.config();
-  program::Window window{.rank = rank};
-  const auto size = config.integers(size_key, rank, default_size);
-  const bool pool = size_key == "pool_size";
-  const auto strides = config.has("strides") ? config.integers("strides", rank, 1)
-                       : pool                ? size
-                                             : std::vector<std::int64_t>(rank, 1);
-  const auto dilation = config.integers("dilation_rate", rank, 1);
-  for (std::size_t i = 0; i < rank; ++i) {
-    constexpr std::int64_t kLimit = 1 << 20;
-    for (const std::int64_t value : {size[i], strides[i], dilation[i]}) {
-      if (value < 1 || value > kLimit) config.invalid(size_key, "does not describe a window");
-    }
-    window.size[i] = size[i];
-    window.strides[i] = strides[i];
-    window.dilation[i] = dilation[i];
-  }
-  const std::string padding = config.text("padding", "valid");
-  if (padding == "same") {
-    window.padding = program::Padding::kSame;
-  } else if (padding == "causal" && rank == 1) {
-    window.padding = program::Padding::kCausal;
-  } else if (padding != "valid") {
-    config.unsupported("padding", fmt::format("'{}' is not a padding kerf knows", padding));
-  }
-  return window;
 }
 
 // Runs `body` on channels-last data whatever the layer's format.
@@ -85,7 +50,7 @@ std::int64_t known_channels(LayerCall& call, ValueId x) {
 }
 
 void lower_conv(LayerCall& call) {
-  const std::size_t rank = rank_of(call);
+  const std::size_t rank = spatial_rank_of(call);
   activated_in_channels_last(call, rank, [&](ValueId x) {
     const Config& config = call.config();
     program::Conv op{.window = window_of(call, rank, "kernel_size", 1),
@@ -107,7 +72,7 @@ void lower_conv(LayerCall& call) {
 }
 
 void lower_depthwise(LayerCall& call) {
-  const std::size_t rank = rank_of(call);
+  const std::size_t rank = spatial_rank_of(call);
   activated_in_channels_last(call, rank, [&](ValueId x) {
     program::DepthwiseConv op{.window = window_of(call, rank, "kernel_size", 1), .epilogue = {}};
     const std::int64_t in = known_channels(call, x);
@@ -123,7 +88,7 @@ void lower_depthwise(LayerCall& call) {
 }
 
 void lower_separable(LayerCall& call) {
-  const std::size_t rank = rank_of(call);
+  const std::size_t rank = spatial_rank_of(call);
   activated_in_channels_last(call, rank, [&](ValueId x) {
     const Config& config = call.config();
     program::DepthwiseConv depthwise{.window = window_of(call, rank, "kernel_size", 1),
@@ -147,7 +112,7 @@ void lower_separable(LayerCall& call) {
 }
 
 void lower_pooling(LayerCall& call) {
-  const std::size_t rank = rank_of(call);
+  const std::size_t rank = spatial_rank_of(call);
   call.output(in_channels_last(call, rank, [&](ValueId x) {
     program::Pool op{.window = window_of(call, rank, "pool_size", 2)};
     if (call.layer().class_name.starts_with("Average")) op.kind = program::Pool::Kind::kAverage;
@@ -156,7 +121,7 @@ void lower_pooling(LayerCall& call) {
 }
 
 void lower_global_pooling(LayerCall& call) {
-  const std::size_t rank = rank_of(call);
+  const std::size_t rank = spatial_rank_of(call);
   const ValueId x = call.float_input();
   require_rank(call, x, rank);
   program::ProgramBuilder& ops = call.ops();

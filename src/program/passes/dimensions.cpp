@@ -75,6 +75,12 @@ class Namer {
     }
   }
   void operator()(const Recurrent& op) { copy_leading(op.sequences ? 2 : 1); }
+  void operator()(const ConvLstm& op) {
+    const std::size_t steps = op.sequences ? 0 : 1;
+    proved_[0] = x()[0];
+    for (std::size_t i = 1; i < proved_.size(); ++i) proved_[i] = x()[i + steps];
+  }
+  void operator()(const Attention&) { copy_leading(2); }
   // Everything else keeps the shape of its operand.
   template <typename Other>
   void operator()(const Other&) {
@@ -157,9 +163,11 @@ Dimensions::Dimensions(const Program& program) : names_(program.values.size()) {
         names_[result] = namer.name(instruction, program.values[result].type.shape, names_);
         continue;
       }
-      // The states of a recurrence, one row per sequence.
-      for (std::int64_t& dim : names_[result]) {
-        if (dim == Shape::kUnknown) dim = names_[instruction.operands.front()].front();
+      // The states of a recurrence, one row per sequence; nothing is proved of other dimensions.
+      for (std::size_t d = 0; d < names_[result].size(); ++d) {
+        std::int64_t& dim = names_[result][d];
+        if (dim != Shape::kUnknown) continue;
+        dim = d == 0 ? names_[instruction.operands.front()].front() : namer.fresh();
       }
     }
   }
