@@ -3,7 +3,7 @@
 
 #include "formats/graph_reader.h"
 #include "formats/json.h"
-#include "formats/model_spec.h"
+#include "formats/old_dialect.h"
 #include "graph/describe.h"
 #include "kerf/error.h"
 
@@ -13,6 +13,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     const auto parsed = parse_json({reinterpret_cast<const char*>(data), size}, "fuzz");
     if (!parsed.is_object()) return 0;
+    for (const bool keras1 : {false, true}) {
+      try {
+        read_spec(translate_old_config(parsed.get_object(), keras1, "fuzz"), "fuzz");
+      } catch (const kerf::Error&) {  // one of the two right answers
+      }
+    }
     const ModelSpec model = read_spec(parsed.get_object(), "fuzz");
     unknown_layers(model);
     for (const KerasVersion version : {KerasVersion{2, 15}, KerasVersion{3, 16}}) {
@@ -22,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         kerf::graph::describe_json(*skeleton.builder.build());
       }
     }
-  } catch (const kerf::Error&) {  // one of the two right answers
+  } catch (const kerf::Error&) {  // likewise
   }
   return 0;
 }

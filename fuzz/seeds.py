@@ -21,11 +21,20 @@ MESSAGES = [
      b'"datatype":"FP64"}]}', b""),
 ]
 
+# A model of TensorFlow.js, and the bytes of its shards.
+TFJS = (b'{"modelTopology":{"keras_version":"2.1","model_config":{"class_name":"Sequential","config":'
+        b'[{"class_name":"Dense","config":{"name":"d","units":2,"batch_input_shape":[null,1]}}]}},'
+        b'"weightsManifest":[{"paths":["a","b"],"weights":[{"name":"d/kernel","shape":[1,2],'
+        b'"dtype":"float32","quantization":{"dtype":"uint8","scale":0.5,"min":-1}},'
+        b'{"name":"d/bias","shape":[2],"dtype":"float32"}]}]}', b"\1\2\0\0\0\0\0\0\0\0")
+
 
 def main(data: pathlib.Path, corpus: pathlib.Path) -> None:
     for i, (message, blobs) in enumerate(MESSAGES):
         size = len(message).to_bytes(2, "little")
         (corpus / "http_infer" / f"message{i}").write_bytes(size + message + blobs)
+    size = len(TFJS[0]).to_bytes(2, "little")
+    (corpus / "tfjs" / "model").write_bytes(size + TFJS[0] + TFJS[1])
     for path in sorted(data.rglob("*")):
         if not path.is_file() or path.stat().st_size > MAX_SIZE:
             continue

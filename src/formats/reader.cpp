@@ -14,6 +14,7 @@
 #include "formats/old_dialect.h"
 #include "formats/old_weights.h"
 #include "formats/problems.h"
+#include "formats/tfjs.h"
 #include "formats/weights.h"
 #include "kerf/error.h"
 
@@ -178,18 +179,39 @@ bool is_hdf5(const InputFile& file) {
   return false;
 }
 
-[[noreturn]] void refuse_other(const InputFile& file) {
-  std::array<std::byte, 1> first{};
-  if (file.size() != 0) file.read(0, first);
-  const bool text = first[0] == std::byte{'{'};
-  throw Error(ErrorCode::kUnsupported,
-              fmt::format("{}; {}",
-                          file.size() == 0 ? "the file is empty"
-                          : text ? "a JSON text: a model's configuration without its weights, or a "
-                                   "TensorFlow.js model"
-                                 : "neither a .keras file nor an HDF5 file",
-                          kHowToSave),
-              file.where());
+// A text: a model of TensorFlow.js, whose weights are in files beside it, or none that kerf reads.
+std::shared_ptr<const graph::Graph> read_json(const InputFile& input,
+                                              const std::filesystem::path& folder,
+                                              Problems& problems, const Progress& progress) {
+  const std::string& where = input.where();
+  if (input.size() > kMaxText) {
+    throw Error(ErrorCode::kInvalidFile, "the file is absurdly large", where);
+  }
+  const auto buffer = input.read_part(0, input.size(), {}).buffer;
+  const json::value document = parse_json(buffer->text(), where);
+  if (!TfjsModel::recognises(document)) {
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("a JSON text, such as a model's configuration without its weights; {}",
+                            kHowToSave),
+                where);
+  }
+  const TfjsModel tfjs(document, where);
+  const ModelSpec model = read_spec(translate_old_config(tfjs.config(), false, where), where);
+  Skeleton skeleton = read_skeleton(model, tfjs.version(), problems);
+  if (!problems.empty()) return nullptr;
+  double shards_read = 0;
+  tfjs.read_weights(
+      [&](const std::string& path) {
+        const InputFile shard(folder / path);
+        const double before = shards_read++;
+        const auto count = static_cast<double>(tfjs.shard_count());
+        return shard
+            .read_part(0, shard.size(),
+                       [&](double share) { progress(0.9 * (before + share) / count); })
+            .buffer;
+      },
+      skeleton, problems);
+  return problems.empty() ? skeleton.builder.build() : nullptr;
 }
 
 std::shared_ptr<const graph::Graph> read_any(const std::filesystem::path& path, Problems& problems,
@@ -200,13 +222,27 @@ std::shared_ptr<const graph::Graph> read_any(const std::filesystem::path& path, 
       throw Error(ErrorCode::kUnsupported, fmt::format("a TensorFlow SavedModel; {}", kHowToSave),
                   path.string());
     }
+    const std::filesystem::path tfjs = path / "model.json";
+    if (!std::filesystem::exists(path / kConfig, ignored) &&
+        std::filesystem::is_regular_file(tfjs, ignored)) {
+      return read_json(InputFile(tfjs), path, problems, progress);
+    }
     return read_archive(LooseMembers(path), problems, progress);
   }
   const InputFile file(path);
+  if (file.size() == 0) {
+    throw Error(ErrorCode::kUnsupported, fmt::format("the file is empty; {}", kHowToSave),
+                file.where());
+  }
   if (is_hdf5(file)) return read_hdf5(file, problems, progress);
   std::array<std::byte, 4> magic{};
   if (file.size() >= magic.size()) file.read(0, magic);
-  if (std::memcmp(magic.data(), "PK\x03\x04", 4) != 0) refuse_other(file);
+  if (magic[0] == std::byte{'{'}) return read_json(file, path.parent_path(), problems, progress);
+  if (std::memcmp(magic.data(), "PK\x03\x04", 4) != 0) {
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("neither a .keras file nor an HDF5 file; {}", kHowToSave),
+                file.where());
+  }
   return read_archive(ZippedMembers(file), problems, progress);
 }
 

@@ -18,9 +18,18 @@ bool is_model_file(const fs::path& path) {
          (extension == ".keras" || extension == ".h5" || extension == ".hdf5");
 }
 
-bool is_unzipped_model(const fs::path& path) {
-  return fs::is_directory(path) && fs::exists(path / "config.json") &&
-         fs::exists(path / "model.weights.h5");
+// A model of TensorFlow.js. Beside an HDF5 file a model.json is its configuration once more.
+bool is_tfjs_folder(const fs::path& path) {
+  return fs::is_regular_file(path / "model.json") &&
+         std::none_of(fs::directory_iterator(path), fs::directory_iterator(),
+                      [](const fs::directory_entry& entry) { return is_model_file(entry.path()); });
+}
+
+// An unzipped .keras file, or a model of TensorFlow.js.
+bool is_model_folder(const fs::path& path) {
+  return fs::is_directory(path) &&
+         ((fs::exists(path / "config.json") && fs::exists(path / "model.weights.h5")) ||
+          is_tfjs_folder(path));
 }
 
 bool is_version(const fs::path& path) {
@@ -46,10 +55,10 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
 
 // The one model in a version folder.
 fs::path only_model(const fs::path& folder) {
-  if (is_unzipped_model(folder)) return folder;
+  if (is_model_folder(folder)) return folder;
   std::vector<fs::path> found;
   for (const fs::path& entry : entries_of(folder)) {
-    if (is_model_file(entry) || is_unzipped_model(entry)) found.push_back(entry);
+    if (is_model_file(entry) || is_model_folder(entry)) found.push_back(entry);
   }
   if (found.size() != 1) {
     throw Error(found.empty() ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument,
@@ -62,7 +71,7 @@ fs::path only_model(const fs::path& folder) {
 // The model that `path` is, or its versions; nothing if it is neither.
 std::vector<ModelFile> models_at(const fs::path& path) {
   if (is_model_file(path)) return {{.name = path.stem().string(), .path = path}};
-  if (is_unzipped_model(path)) return {{.name = folder_name(path), .path = path}};
+  if (is_model_folder(path)) return {{.name = folder_name(path), .path = path}};
   std::vector<ModelFile> versions;
   if (fs::is_directory(path)) {
     for (const fs::path& entry : entries_of(path)) {
@@ -100,12 +109,15 @@ std::vector<ModelFile> find_models(std::span<const std::string> paths) {
     }
     if (!fs::exists(text)) throw Error(ErrorCode::kNotFound, "there is no such file", text);
     std::vector<ModelFile> found = models_below(text);
+    if (found.empty() && fs::path(text).filename() == "model.json") {
+      found.push_back({.name = folder_name(fs::absolute(text).parent_path()), .path = text});
+    }
     if (found.empty()) {
       throw Error(ErrorCode::kNotFound,
                   fs::is_directory(text)
                       ? "there is no model in this folder: no .keras, .h5 or .hdf5 file, no "
-                        "unzipped .keras file, and no folder of version folders"
-                      : "a model file is called .keras, .h5 or .hdf5",
+                        "unzipped .keras file, no model.json, and no folder of version folders"
+                      : "a model file is called .keras, .h5, .hdf5 or model.json",
                   text);
     }
     if (!name.empty()) {

@@ -94,6 +94,17 @@ TEST_F(FindModelsTest, AFolderMayBeOneModel) {
   EXPECT_THAT(found({"name=m"}), ElementsAre("name/7", "name/1"));
 }
 
+// Beside an HDF5 file a model.json says nothing new.
+TEST_F(FindModelsTest, ModelsOfTensorFlowJsAreFolders) {
+  make("js/model.json");
+  make("js/group1-shard1of1.bin");
+  make("h5/model.json");
+  make("h5/model.h5");
+  EXPECT_THAT(found({"js"}), ElementsAre("js/1"));
+  EXPECT_THAT(found({"js/model.json"}), ElementsAre("js/1"));
+  EXPECT_THAT(found({"h5"}), ElementsAre("model/1"));
+}
+
 TEST_F(FindModelsTest, SaysWhatIsNotThere) {
   make("empty/readme.txt");
   make("model.onnx");
