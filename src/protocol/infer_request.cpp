@@ -56,7 +56,7 @@ class Reader {
     bool inputs = false;
     for (auto entry : expect(document.get_object(), "an object", "the body")) {
       ondemand::field field = expect(std::move(entry), "a field", "the body");
-      const std::string_view key = expect(field.unescaped_key(), "a key", "the body");
+      const std::string_view key = key_of(field, "the body");
       if (is_null(field.value())) continue;
       if (key == "inputs") {
         if (std::exchange(inputs, true)) invalid("stands there twice", "inputs");
@@ -85,15 +85,26 @@ class Reader {
   // Some clients write null for what they leave out.
   static bool is_null(ondemand::value value) { return value.raw_json_token().starts_with("null"); }
 
+  // The text between the quotes at the start of `token`, if nothing in it is escaped.
+  static std::optional<std::string_view> plain(std::string_view token) {
+    if (!token.starts_with('"')) return std::nullopt;
+    const std::size_t end = token.find_first_of("\"\\", 1);
+    if (end == std::string_view::npos || token[end] == '\\') return std::nullopt;
+    return token.substr(1, end - 1);
+  }
+
   // A string of the message: a view of it, or of a copy where it has escapes.
   std::string_view text(ondemand::value value, std::string_view where) {
-    const std::string_view token = value.raw_json_token();
-    const std::string_view unescaped = expect(value.get_string(), "a string", where);
-    if (unescaped.size() + 2 <= token.size() && token[unescaped.size() + 1] == '"' &&
-        token.substr(1, unescaped.size()) == unescaped) {
-      return token.substr(1, unescaped.size());
-    }
-    return request_.unescaped.emplace_back(unescaped);
+    if (const auto view = plain(value.raw_json_token())) return *view;
+    return request_.unescaped.emplace_back(expect(value.get_string(), "a string", where));
+  }
+
+  // The key of a field; valid until the next string is unescaped.
+  std::string_view key_of(ondemand::field& field, std::string_view where) const {
+    const char* quote = field.key().raw() - 1;
+    const auto rest = static_cast<std::size_t>(json_.data() + json_.size() - quote);
+    if (const auto view = plain({quote, rest})) return *view;
+    return expect(field.unescaped_key(), "a key", where);
   }
 
   void read_inputs(ondemand::value value) {
@@ -111,7 +122,7 @@ class Reader {
     std::optional<std::size_t> binary_size;
     for (auto entry : expect(value.get_object(), "an object", "inputs[]")) {
       ondemand::field field = expect(std::move(entry), "a field", "inputs[]");
-      const std::string_view key = expect(field.unescaped_key(), "a key", "inputs[]");
+      const std::string_view key = key_of(field, "inputs[]");
       if (is_null(field.value())) continue;
       if (key == "name") {
         input.name = text(field.value(), "inputs[].name");
@@ -179,12 +190,12 @@ class Reader {
     }
   }
 
-  static std::optional<std::size_t> read_input_parameters(ondemand::value value) {
+  std::optional<std::size_t> read_input_parameters(ondemand::value value) {
     constexpr std::string_view kWhere = "inputs[].parameters";
     std::optional<std::size_t> size;
     for (auto entry : expect(value.get_object(), "an object", kWhere)) {
       ondemand::field field = expect(std::move(entry), "a field", kWhere);
-      const std::string_view key = expect(field.unescaped_key(), "a key", kWhere);
+      const std::string_view key = key_of(field, kWhere);
       if (key == "binary_data_size") {
         size = expect(field.value().get_uint64(), "an integer from 0",
                       "inputs[].parameters.binary_data_size");
@@ -204,7 +215,7 @@ class Reader {
       bool name = false;
       for (auto part : expect(element.get_object(), "an object", "outputs[]")) {
         ondemand::field field = expect(std::move(part), "a field", "outputs[]");
-        const std::string_view key = expect(field.unescaped_key(), "a key", "outputs[]");
+        const std::string_view key = key_of(field, "outputs[]");
         if (is_null(field.value())) continue;
         if (key == "name") {
           output.name = text(field.value(), "outputs[].name");
@@ -212,7 +223,7 @@ class Reader {
         } else if (key == "parameters") {
           for (auto pair : expect(field.value().get_object(), "an object", kWhere)) {
             ondemand::field parameter = expect(std::move(pair), "a field", kWhere);
-            const std::string_view option = expect(parameter.unescaped_key(), "a key", kWhere);
+            const std::string_view option = key_of(parameter, kWhere);
             if (option == "binary_data") {
               output.binary = expect(parameter.value().get_bool(), "true or false",
                                      "outputs[].parameters.binary_data");
@@ -230,7 +241,7 @@ class Reader {
   void read_parameters(ondemand::value value) {
     for (auto entry : expect(value.get_object(), "an object", "parameters")) {
       ondemand::field field = expect(std::move(entry), "a field", "parameters");
-      const std::string_view key = expect(field.unescaped_key(), "a key", "parameters");
+      const std::string_view key = key_of(field, "parameters");
       if (key == "binary_data_output") {
         request_.binary_output =
             expect(field.value().get_bool(), "true or false", "parameters.binary_data_output");

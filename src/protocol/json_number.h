@@ -4,7 +4,7 @@
 
 namespace kerf::protocol {
 
-// Reading single numbers out of JSON text. The text must be followed by at least 16 readable bytes
+// Reading single numbers out of JSON text. The text must be followed by at least 32 readable bytes
 // and by something that is not part of a number. Each function returns the end of the number, or
 // nullptr where there is none.
 

@@ -12,8 +12,8 @@ int hex_value(char c) noexcept {
 
 // False for a % that no two hexadecimal digits follow.
 bool percent_decode(std::string_view text, std::string& decoded) {
-  decoded.clear();
-  for (std::size_t i = 0; i < text.size(); ++i) {
+  decoded = text.substr(0, text.find('%'));
+  for (std::size_t i = decoded.size(); i < text.size(); ++i) {
     if (text[i] != '%') {
       decoded.push_back(text[i]);
       continue;

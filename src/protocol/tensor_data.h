@@ -19,7 +19,7 @@ void check_datatype(DType declared, DType wanted);
 
 // Reads a JSON array, flat or nested exactly as `shape`, into `out`, which has room for
 // shape.element_count() elements of `wanted`. `array` is text from '[' to ']' in which brackets are
-// balanced, followed by at least 16 readable bytes.
+// balanced, followed by at least 32 readable bytes.
 void read_json_data(std::string_view array, DType declared, DType wanted, const Shape& shape,
                     std::byte* out);
 

@@ -16,7 +16,7 @@ namespace {
 template <typename T>
 std::size_t read(std::string text, T& value) {
   const std::size_t size = text.size();
-  text.resize(size + 16, ',');
+  text.resize(size + 32, ',');
   const char* end = read_float(text.c_str(), value);
   return end == nullptr ? 0 : static_cast<std::size_t>(end - text.c_str());
 }
@@ -147,7 +147,7 @@ TEST(JsonNumber, TooSmallIsZero) {
 
 TEST(JsonNumber, ReadsIntegersOf64Bits) {
   const auto integer = [](std::string text, bool& negative, std::uint64_t& magnitude) {
-    text.resize(text.size() + 16, ',');
+    text.resize(text.size() + 32, ',');
     return read_integer(text.c_str(), negative, magnitude) != nullptr;
   };
   bool negative = false;
