@@ -50,6 +50,27 @@ bool only_for_training(std::string_view key) {
          key.ends_with("_constraint");
 }
 
+// What a layer holds: another layer, a cell.
+void translate_part(const graph::Layer& whole, json::value& value) {
+  json::object* object = value.if_object();
+  const json::value* name = object != nullptr ? object->if_contains("class_name") : nullptr;
+  json::value* config = object != nullptr ? object->if_contains("config") : nullptr;
+  if (name == nullptr || !name->is_string() || config == nullptr || !config->is_object()) return;
+  if (config->get_object().contains("layers")) {
+    throw Error(ErrorCode::kUnsupported,
+                "kerf cannot write a model that stands inside a layer of a Keras 2 file",
+                fmt::format("layer '{}' ({})", whole.path, whole.class_name));
+  }
+  graph::Layer part;
+  part.path = whole.path;
+  part.class_name = std::string(name->get_string());
+  part.config = config->get_object();
+  part.keras_major = whole.keras_major;
+  *config = keras3_config(part);
+  (*object)["module"] = "keras.layers";
+  (*object)["registered_name"] = nullptr;
+}
+
 }  // namespace
 
 json::object keras3_config(const graph::Layer& layer) {
@@ -79,8 +100,15 @@ json::object keras3_config(const graph::Layer& layer) {
     const json::value only = axis->get_array().front();
     *axis = only;
   }
-  if (layer.class_name == "GRU" && !config.contains("reset_after")) config["reset_after"] = false;
+  if (layer.class_name.starts_with("GRU") && !config.contains("reset_after"))
+    config["reset_after"] = false;
   translate(layer, layer.class_name, config);
+  for (const char* key : {"layer", "backward_layer", "cell"}) {
+    if (json::value* part = config.if_contains(key)) translate_part(layer, *part);
+  }
+  if (json::value* cells = config.if_contains("cells"); cells != nullptr && cells->is_array()) {
+    for (json::value& cell : cells->get_array()) translate_part(layer, cell);
+  }
   return config;
 }
 
