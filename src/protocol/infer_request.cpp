@@ -88,9 +88,10 @@ class Reader {
   // The text between the quotes at the start of `token`, if nothing in it is escaped.
   static std::optional<std::string_view> plain(std::string_view token) {
     if (!token.starts_with('"')) return std::nullopt;
-    const std::size_t end = token.find_first_of("\"\\", 1);
-    if (end == std::string_view::npos || token[end] == '\\') return std::nullopt;
-    return token.substr(1, end - 1);
+    for (std::size_t end = 1; end < token.size() && token[end] != '\\'; ++end) {
+      if (token[end] == '"') return token.substr(1, end - 1);
+    }
+    return std::nullopt;
   }
 
   // A string of the message: a view of it, or of a copy where it has escapes.
