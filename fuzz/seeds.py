@@ -29,12 +29,39 @@ TFJS = (b'{"modelTopology":{"keras_version":"2.1","model_config":{"class_name":"
         b'{"name":"d/bias","shape":[2],"dtype":"float32"}]}]}', b"\1\2\0\0\0\0\0\0\0\0")
 
 
+def field(number: int, value: "int | bytes") -> bytes:
+    """A field of a Protocol Buffers message, of less than 128 bytes."""
+    if isinstance(value, int):
+        return bytes([number << 3, value])
+    return bytes([number << 3 | 2, len(value)]) + value
+
+
+def pair(key: bytes, value: bytes) -> bytes:
+    return bytes([0, len(key), len(value)]) + key + value
+
+
+MODEL = b'{"class_name":"Sequential","config":{"layers":[{"class_name":"Dense"}]}}'
+KIND = b"_tf_keras_sequential"
+
+# The parts of a SavedModel: its metadata in both places, its objects, a block of its index.
+SAVED_MODELS = [
+    field(1, field(2, 1) + field(3, b"root") + field(4, KIND) + field(5, MODEL)),
+    field(2, field(7, field(1, field(4, field(1, b"_tf_keras_sequential") + field(3, b"{}"))))),
+    field(1, field(1, field(1, 1) + field(2, b"layer-0")))
+    + field(1, field(2, field(1, b"VARIABLE_VALUE") + field(3, b"layer-0/kernel"))),
+    pair(b"", field(1, 1)) + pair(b"k", field(1, 1) + field(2, field(2, field(1, 3))) + field(5, 12))
+    + b"\0\0\0\0\1\0\0\0",
+]
+
+
 def main(data: pathlib.Path, corpus: pathlib.Path) -> None:
     for i, (message, blobs) in enumerate(MESSAGES):
         size = len(message).to_bytes(2, "little")
         (corpus / "http_infer" / f"message{i}").write_bytes(size + message + blobs)
     size = len(TFJS[0]).to_bytes(2, "little")
     (corpus / "tfjs" / "model").write_bytes(size + TFJS[0] + TFJS[1])
+    for i, part in enumerate(SAVED_MODELS):
+        (corpus / "saved_model" / f"part{i}").write_bytes(part)
     for path in sorted(data.rglob("*")):
         if not path.is_file() or path.stat().st_size > MAX_SIZE:
             continue

@@ -14,6 +14,7 @@
 #include "formats/old_dialect.h"
 #include "formats/old_weights.h"
 #include "formats/problems.h"
+#include "formats/saved_model.h"
 #include "formats/tfjs.h"
 #include "formats/weights.h"
 #include "kerf/error.h"
@@ -78,8 +79,10 @@ class LooseMembers final : public Members {
   std::filesystem::path folder_;
 };
 
-// The memory that weights stand in may hold much that nobody needs, like an optimizer's state.
-void keep_weights_only(FileBuffer& buffer, const Skeleton& skeleton) {
+// The memory that weights stand in (of a FileBuffer or a TensorBundle) may hold much that nobody
+// needs, like an optimizer's state.
+template <typename Buffer>
+void keep_weights_only(Buffer& buffer, const Skeleton& skeleton) {
   std::vector<std::span<const std::byte>> parts;
   for (const graph::Layer& layer : skeleton.builder.peek().layers()) {
     for (const graph::Weight& weight : layer.weights) parts.push_back(weight.value.bytes());
@@ -167,6 +170,19 @@ std::shared_ptr<const graph::Graph> read_hdf5(const InputFile& input, Problems& 
   return problems.empty() ? skeleton->builder.build() : nullptr;
 }
 
+std::shared_ptr<const graph::Graph> read_saved_model(const std::filesystem::path& folder,
+                                                     Problems& problems, const Progress& progress) {
+  const SavedModelConfig config = read_saved_model_config(folder);
+  const ModelSpec model = read_spec(config.model, problems.where());
+  Skeleton skeleton = read_skeleton(model, config.version, problems);
+  if (!problems.empty()) return nullptr;
+  TensorBundle bundle(folder / "variables" / "variables",
+                      [&](double share) { progress(0.9 * share); });
+  read_checkpoint_weights(bundle, model, skeleton, problems);
+  keep_weights_only(bundle, skeleton);
+  return problems.empty() ? skeleton.builder.build() : nullptr;
+}
+
 // HDF5 files may begin with a block of the user's own, whose size is a power of two.
 bool is_hdf5(const InputFile& file) {
   static constexpr char kMagic[] = "\x89HDF\r\n\x1a\n";
@@ -219,8 +235,7 @@ std::shared_ptr<const graph::Graph> read_any(const std::filesystem::path& path, 
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
     if (std::filesystem::exists(path / "saved_model.pb", ignored)) {
-      throw Error(ErrorCode::kUnsupported, fmt::format("a TensorFlow SavedModel; {}", kHowToSave),
-                  path.string());
+      return read_saved_model(path, problems, progress);
     }
     const std::filesystem::path tfjs = path / "model.json";
     if (!std::filesystem::exists(path / kConfig, ignored) &&

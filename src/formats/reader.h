@@ -15,10 +15,11 @@ struct ReadOptions {
 };
 
 // Reads a model of any supported format, recognised by its content, not its name: `.keras` zip, the
-// same unzipped, whole-model HDF5, a layers model of TensorFlow.js (its JSON or the folder of it).
-// Any thread may call. The result has every weight. The file is read into memory, never mapped: it
-// may be overwritten later. Throws Error(kInvalidFile | kUnsupported | kNotFound) with the file,
-// and where known the layer and field, in where(); of several problems all are listed.
+// same unzipped, whole-model HDF5, the folder of a tf.keras SavedModel, a layers model of
+// TensorFlow.js (its JSON or the folder of it). Any thread may call. The result has every weight.
+// The file is read into memory, never mapped: it may be overwritten later. Throws
+// Error(kInvalidFile | kUnsupported | kNotFound) with the file, and where known the layer and
+// field, in where(); of several problems all are listed.
 std::shared_ptr<const graph::Graph> read_model(const std::filesystem::path& file,
                                                const ReadOptions& options = {});
 

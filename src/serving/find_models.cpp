@@ -25,10 +25,11 @@ bool is_tfjs_folder(const fs::path& path) {
                       [](const fs::directory_entry& entry) { return is_model_file(entry.path()); });
 }
 
-// An unzipped .keras file, or a model of TensorFlow.js.
+// An unzipped .keras file, a SavedModel, or a model of TensorFlow.js.
 bool is_model_folder(const fs::path& path) {
   return fs::is_directory(path) &&
-         ((fs::exists(path / "config.json") && fs::exists(path / "model.weights.h5")) ||
+         (fs::exists(path / "saved_model.pb") ||
+          (fs::exists(path / "config.json") && fs::exists(path / "model.weights.h5")) ||
           is_tfjs_folder(path));
 }
 

@@ -175,8 +175,8 @@ std::vector<Case> file_cases() {
          test::write_text(folder / "model/saved_model.pb", "x");
          return folder / "model";
        },
-       kUnsupported,
-       {"SavedModel", "model.save"}},
+       kInvalid,
+       {"saved_model.pb", "damaged"}},
       {"NotARegularFile",
        [](const TemporaryFolder&) { return std::filesystem::path("/dev/zero"); },
        kInvalid,
