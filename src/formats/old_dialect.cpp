@@ -348,7 +348,7 @@ class Keras1 {
 // others, since both come from the settings of one installation.
 std::string find_ordering(const json::value& value) {
   if (const json::object* object = value.if_object()) {
-    const std::string own = text_of(*object, "dim_ordering");
+    std::string own = text_of(*object, "dim_ordering");
     if (own == "th" || own == "tf") return own;
     for (const auto& entry : *object) {
       std::string found = find_ordering(entry.value());

@@ -1,5 +1,7 @@
 #include "formats/old_weights.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <boost/json/value.hpp>
 #include <cstring>
@@ -183,7 +185,7 @@ OldStorage old_storage(const Hdf5File& file, const std::string& root) {
   }
   for (const std::string& layer :
        file.text_array(root, "layer_names").value_or(std::vector<std::string>{})) {
-    const std::string group = root + "/" + layer;
+    const std::string group = fmt::format("{}/{}", root, layer);
     if (!file.has(group)) continue;
     for (const std::string& name :
          file.text_array(group, "weight_names").value_or(std::vector<std::string>{})) {

@@ -276,7 +276,9 @@ void TfjsModel::read_weights(const Shards& shards, Skeleton& skeleton, Problems&
     buffers.push_back(sizes_[group] != 0 ? group_bytes(group, shards)
                                          : std::make_shared<FileBuffer>(0));
   }
-  for (const auto& [path, id] : skeleton.layers) {
+  for (const auto& layer : skeleton.layers) {
+    const std::string& path = layer.first;
+    const graph::LayerId id = layer.second;
     const auto specs = skeleton.weights.find(id);
     if (specs == skeleton.weights.end()) continue;
     for (const layers::WeightSpec& spec : specs->second) {
