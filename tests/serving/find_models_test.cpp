@@ -80,7 +80,8 @@ TEST_F(FindModelsTest, AFolderGivesAllOfItsModels) {
   make("models/versioned/12/model.keras");
   make("models/versioned/readme/x.txt");
   make("models/deeper/still/no.keras");
-  const auto all = ElementsAre("a/1", "b/1", "saved/1", "unzipped/1", "versioned/1", "versioned/12");
+  const auto all =
+      ElementsAre("a/1", "b/1", "saved/1", "unzipped/1", "versioned/1", "versioned/12");
   EXPECT_THAT(found({"models"}), all);
   EXPECT_THAT(found({"models/"}), all);
 }
