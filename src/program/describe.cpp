@@ -104,6 +104,9 @@ struct Attributes {
   std::string operator()(const DepthwiseConv& op) const {
     return fmt::format(" {}{}", describe(op.window), describe(op.epilogue));
   }
+  std::string operator()(const ConvTranspose& op) const {
+    return fmt::format(" {}{}", describe(op.window), describe(op.epilogue));
+  }
   std::string operator()(const Pool& op) const {
     return fmt::format(" {} {}", op.kind == Pool::Kind::kMax ? "max" : "average",
                        describe(op.window));
@@ -162,6 +165,14 @@ struct Attributes {
   }
   std::string operator()(const Tile& op) const {
     return fmt::format(" {} times along {}", op.times, op.axis);
+  }
+  std::string operator()(const Resample& op) const {
+    static constexpr std::array<std::string_view, 7> kKinds{
+        "nearest", "linear", "cubic", "lanczos3", "lanczos5", "mean", "max"};
+    return fmt::format(
+        " {} {} of {}{}", kKinds[static_cast<std::size_t>(op.kind)],
+        op.size != 0 ? fmt::format("to {}", op.size) : fmt::format("by {}", op.factor), op.axis,
+        op.antialias ? " antialiased" : "");
   }
   std::string operator()(const Cast& op) const { return fmt::format(" to {}", dtype_name(op.to)); }
   std::string operator()(const Recurrent& op) const {

@@ -108,6 +108,7 @@ struct OperandCount {
   std::size_t operator()(const Linear& op) const { return 2 + extra(op.epilogue); }
   std::size_t operator()(const Conv& op) const { return 2 + extra(op.epilogue); }
   std::size_t operator()(const DepthwiseConv& op) const { return 2 + extra(op.epilogue); }
+  std::size_t operator()(const ConvTranspose& op) const { return 2 + extra(op.epilogue); }
   std::size_t operator()(const MatMul&) const { return 2; }
   std::size_t operator()(const Binary&) const { return 2; }
   std::size_t operator()(const Gather&) const { return 2; }
@@ -235,6 +236,32 @@ struct Infer {
     const std::int64_t channels =
         w[w.rank() - 2] == kUnknown || w.back() == kUnknown ? kUnknown : w[w.rank() - 2] * w.back();
     const Shape result = window_result(op.window, x().shape, channels);
+    check_epilogue(op.epilogue, operands, 2, result);
+    return {{DType::kFloat32, result}};
+  }
+
+  std::vector<ValueType> operator()(const ConvTranspose& op) const {
+    const Shape& w = operands[1].shape;
+    require_float(x(), "the input");
+    require_float(operands[1], "the kernel");
+    check_window(op.window);
+    require_rank(x(), op.window.rank + 2, "the input");
+    if (w.rank() != op.window.rank + 2 || !compatible(w[w.rank() - 2], x().shape.back())) {
+      fail(fmt::format("an input of shape {} does not fit a transposed kernel of shape {}",
+                       x().shape.to_string(), w.to_string()));
+    }
+    Shape result{x().shape[0]};
+    for (std::size_t axis = 0; axis < op.window.rank; ++axis) {
+      if (op.extent[axis] < 0 || op.crop[axis] < 0 || op.extent[axis] > kMaxDimension ||
+          op.crop[axis] > kMaxDimension) {
+        fail("a transposed window has an extent or crop out of range");
+      }
+      const std::int64_t size = x().shape[axis + 1];
+      result.push_back(size == kUnknown ? kUnknown
+                       : size == 0      ? 0
+                                        : (size - 1) * op.window.strides[axis] + op.extent[axis]);
+    }
+    result.push_back(w.back());
     check_epilogue(op.epilogue, operands, 2, result);
     return {{DType::kFloat32, result}};
   }
@@ -423,6 +450,23 @@ struct Infer {
     if (op.times < 0) fail("a tensor cannot be repeated a negative number of times");
     if (op.times > kMaxDimension) fail("a repeated tensor is too large");
     if (result[axis] != kUnknown) result[axis] *= op.times;
+    return {{x().dtype, result}};
+  }
+
+  std::vector<ValueType> operator()(const Resample& op) const {
+    Shape result = x().shape;
+    const std::size_t axis = axis_of(op.axis, result.rank());
+    if (op.kind != Resample::Kind::kNearest) require_float(x(), "the input");
+    if (op.size < 0 || op.size > kMaxDimension || op.factor < 1 || op.factor > kMaxDimension) {
+      fail("a resampled axis has a size out of range");
+    }
+    const std::int64_t from = result[axis];
+    if (op.size != 0) {
+      if (from == 0) fail(fmt::format("no elements cannot be resampled to {}", op.size));
+      result[axis] = op.size;
+    } else if (from != kUnknown) {
+      result[axis] = from * op.factor;
+    }
     return {{x().dtype, result}};
   }
 
@@ -698,6 +742,10 @@ double flops(const Op& op, const std::vector<ValueType>& operands,
             : count(w) / (count(Shape{w.back()}) * count(Shape{w[w.rank() - 2]}));
     return 2 * result * per_output;
   }
+  if (std::holds_alternative<ConvTranspose>(op)) {
+    const Shape& x = operands[0].shape;
+    return 2 * count(x) / count(Shape{x.back()}) * count(operands[1].shape);
+  }
   if (const auto* matmul = std::get_if<MatMul>(&op)) {
     const Shape& a = operands[0].shape;
     return 2 * result * count(Shape{a[a.rank() - (matmul->transpose_a ? 2 : 1)]});
@@ -737,6 +785,11 @@ double flops(const Op& op, const std::vector<ValueType>& operands,
                           std::holds_alternative<Concat>(op) || std::holds_alternative<Slice>(op) ||
                           std::holds_alternative<Pad>(op) || std::holds_alternative<Tile>(op) ||
                           std::holds_alternative<Gather>(op) || std::holds_alternative<Cast>(op);
+  if (const auto* resample = std::get_if<Resample>(&op)) {
+    if (resample->kind == Resample::Kind::kNearest) return 0;
+    static constexpr std::array<double, 7> kTaps{0, 2, 4, 6, 10, 1, 1};
+    return 2 * result * kTaps[static_cast<std::size_t>(resample->kind)];
+  }
   return moves_only ? 0 : result;
 }
 

@@ -7,10 +7,11 @@ namespace kerf::program {
 
 std::string_view op_name(const Op& op) noexcept {
   static constexpr std::array<std::string_view, std::variant_size_v<Op>> kNames{
-      "Linear",    "MatMul",      "Conv",   "DepthwiseConv", "Pool",     "Reduce",   "Unary",
-      "Binary",    "Not",         "Select", "Affine",        "Chain",    "Softmax",  "Sparsemax",
-      "LayerNorm", "L2Normalize", "Gather", "Transpose",     "Reshape",  "Concat",   "Slice",
-      "Pad",       "Tile",        "Cast",   "Recurrent",     "ConvLstm", "Attention"};
+      "Linear",    "MatMul",  "Conv",      "DepthwiseConv", "ConvTranspose", "Pool",
+      "Reduce",    "Unary",   "Binary",    "Not",           "Select",        "Affine",
+      "Chain",     "Softmax", "Sparsemax", "LayerNorm",     "L2Normalize",   "Gather",
+      "Transpose", "Reshape", "Concat",    "Slice",         "Pad",           "Tile",
+      "Resample",  "Cast",    "Recurrent", "ConvLstm",      "Attention"};
   return kNames[op.index()];
 }
 

@@ -114,6 +114,17 @@ struct DepthwiseConv {
   Epilogue epilogue;
   friend bool operator==(const DepthwiseConv&, const DepthwiseConv&) = default;
 };
+// x (n, spatial..., in), W (window..., in, out) constant -> (n, spatial'..., out). Every cell of x
+// adds its product with the kernel to the cells of a window that begins at its index times the
+// stride. The result is `extent` + (cells - 1) * stride of those sums along each axis, from number
+// `crop` on; it is zero where no window lies. The window's padding is not looked at.
+struct ConvTranspose {
+  Window window;
+  std::array<std::int64_t, 3> extent{1, 1, 1};
+  std::array<std::int64_t, 3> crop{};
+  Epilogue epilogue;
+  friend bool operator==(const ConvTranspose&, const ConvTranspose&) = default;
+};
 // x (n, spatial..., c). Maximum pads with -inf, average divides by the cells inside.
 struct Pool {
   enum class Kind : std::uint8_t { kMax, kAverage } kind = Kind::kMax;
@@ -276,6 +287,28 @@ struct Tile {
   std::int64_t times = 1;
   friend bool operator==(const Tile&, const Tile&) = default;
 };
+// x with m instead of n elements along `axis`: m is `size`, or n * factor where that is 0. Keras'
+// image resizing, upsampling and adaptive pooling, one axis at a time.
+// kNearest takes element floor((i + 0.5) * n / m), of any dtype. The filters from kLinear (of
+// radius 1, 2, 3, 5) weigh the elements j by their distance from (i + 0.5) * n / m - 0.5, and the
+// weights by their sum; `antialias` stretches them by n / m where that is above 1. kMean and kMax
+// are over the elements from floor(i * n / m) to before ceil((i + 1) * n / m).
+struct Resample {
+  enum class Kind : std::uint8_t {
+    kNearest,
+    kLinear,
+    kCubic,  // Keys', a = -0.5
+    kLanczos3,
+    kLanczos5,
+    kMean,
+    kMax
+  } kind = Kind::kNearest;
+  std::int64_t axis = 0;
+  std::int64_t size = 0;
+  std::int64_t factor = 1;
+  bool antialias = false;
+  friend bool operator==(const Resample&, const Resample&) = default;
+};
 struct Cast {
   DType to = DType::kFloat32;
   friend bool operator==(const Cast&, const Cast&) = default;
@@ -331,10 +364,10 @@ struct Attention {
   friend bool operator==(const Attention&, const Attention&) = default;
 };
 
-using Op =
-    std::variant<Linear, MatMul, Conv, DepthwiseConv, Pool, Reduce, Unary, Binary, Not, Select,
-                 Affine, Chain, Softmax, Sparsemax, LayerNorm, L2Normalize, Gather, Transpose,
-                 Reshape, Concat, Slice, Pad, Tile, Cast, Recurrent, ConvLstm, Attention>;
+using Op = std::variant<Linear, MatMul, Conv, DepthwiseConv, ConvTranspose, Pool, Reduce, Unary,
+                        Binary, Not, Select, Affine, Chain, Softmax, Sparsemax, LayerNorm,
+                        L2Normalize, Gather, Transpose, Reshape, Concat, Slice, Pad, Tile, Resample,
+                        Cast, Recurrent, ConvLstm, Attention>;
 
 // "Linear", "Conv", ...
 std::string_view op_name(const Op& op) noexcept;

@@ -406,6 +406,33 @@ TEST(Kernels, MovingElements) {
   }
 }
 
+TEST(Kernels, Resample) {
+  Random random;
+  using Kind = program::Resample::Kind;
+  for (const Shape& shape : shapes()) {
+    if (shape.element_count() > 1000) continue;
+    for (std::int64_t axis = 0; axis < static_cast<std::int64_t>(shape.rank()); ++axis) {
+      for (const std::int64_t size : {1, 3, 8, 0}) {
+        if (shape[static_cast<std::size_t>(axis)] == 0 && size != 0) continue;
+        for (int kind = 0; kind <= static_cast<int>(Kind::kMax); ++kind) {
+          for (const bool antialias : {false, true}) {
+            const program::Resample op{.kind = static_cast<Kind>(kind),
+                                       .axis = axis,
+                                       .size = size,
+                                       .factor = size == 0 ? 3 : 1,
+                                       .antialias = antialias};
+            check(op, {random.floats(shape)}, 1e-5);
+            if (op.kind == Kind::kNearest) check(op, {random.tensor(DType::kInt64, shape)}, 0);
+          }
+        }
+      }
+    }
+  }
+  check(program::Resample{.kind = Kind::kLinear, .axis = 2, .factor = 2},
+        {random.floats({2, 40, 50, 33})}, 1e-5);
+  check(program::Resample{.axis = 1, .factor = 2}, {random.floats({2, 40, 50, 33})}, 0);
+}
+
 TEST(Kernels, CastAndNot) {
   Random random;
   const std::vector<DType> all{DType::kBool,   DType::kUInt8,   DType::kInt8,    DType::kUInt16,

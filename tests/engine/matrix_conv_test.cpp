@@ -112,6 +112,36 @@ TEST_P(ConvTest, DepthwiseAgreesWithTheDefinitionForRandomWindows) {
   }
 }
 
+TEST_P(ConvTest, TransposedAgreesWithTheDefinition) {
+  Random random(13);
+  ThreadPool pool(3);
+  for (int round = 0; round < 160; ++round) {
+    const std::size_t rank = 1 + static_cast<std::size_t>(round) % 3;
+    const std::int64_t depth = random.integer(1, 20);
+    const Shape x = random_input(rank, depth, random);
+    program::ConvTranspose op;
+    op.window.rank = rank;
+    Shape w;
+    for (std::size_t axis = 0; axis < rank; ++axis) {
+      op.window.size[axis] = random.integer(1, 4);
+      op.window.strides[axis] = random.integer(1, 3);
+      op.window.dilation[axis] = random.integer(0, 3) == 0 ? 2 : 1;
+      op.extent[axis] = random.integer(1, 6);
+      op.crop[axis] = random.integer(0, 2);
+      w.push_back(op.window.size[axis]);
+    }
+    w.push_back(depth);
+    w.push_back(random.integer(1, 40));
+    op.epilogue.bias = round % 2 == 1;
+    op.epilogue.residual = round % 5 == 1;
+    op.epilogue.activation = kActivations[static_cast<std::size_t>(round) % kActivations.size()];
+    const std::vector<Operand> operands = operands_of(op, x, w, random);
+    const Results alone = run_kernel(op, operands);
+    expect_close(alone, reference(op, operands), describe(op.window, x, w));
+    EXPECT_EQ(alone, run_kernel(op, operands, &pool));
+  }
+}
+
 TEST_P(ConvTest, AGroupForEachChannelIsDepthwise) {
   Random random(9);
   program::Conv op;

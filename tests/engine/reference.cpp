@@ -288,6 +288,56 @@ void compute(const program::Tile& op, Operands x, Results y) {
   });
 }
 
+double filter(program::Resample::Kind kind, double x) {
+  using Kind = program::Resample::Kind;
+  constexpr double kPi = 3.14159265358979323846;
+  const double radius = kind == Kind::kLanczos3 ? 3 : 5;
+  switch (kind) {
+    case Kind::kLinear:
+      return std::max(1 - x, 0.0);
+    case Kind::kCubic:
+      return x < 1   ? 1.5 * x * x * x - 2.5 * x * x + 1
+             : x < 2 ? -0.5 * x * x * x + 2.5 * x * x - 4 * x + 2
+                     : 0;
+    default:
+      if (x >= radius) return 0;
+      return x == 0 ? 1
+                    : radius * std::sin(kPi * x) * std::sin(kPi * x / radius) / (kPi * kPi * x * x);
+  }
+}
+
+void compute(const program::Resample& op, Operands x, Results y) {
+  using Kind = program::Resample::Kind;
+  const std::size_t axis = positive(op.axis, x[0].shape);
+  const std::int64_t n = x[0].shape[axis];
+  const std::int64_t m = y[0].shape[axis];
+  const double ratio = static_cast<double>(n) / static_cast<double>(m);
+  for_each(y[0].shape, [&](const Index& i) {
+    const std::vector<double> numbers = line(x[0], i, axis);
+    const std::int64_t to = i[axis];
+    if (op.kind == Kind::kNearest) {
+      y[0][i] = numbers[static_cast<std::size_t>((2 * to + 1) * n / (2 * m))];
+      return;
+    }
+    const bool pools = op.kind == Kind::kMean || op.kind == Kind::kMax;
+    const double stretch = op.antialias ? std::max(ratio, 1.0) : 1;
+    double sum = 0;
+    double weights = 0;
+    double maximum = -std::numeric_limits<double>::infinity();
+    for (std::int64_t from = 0; from < n; ++from) {
+      const double place = (static_cast<double>(to) + 0.5) * ratio - 0.5;
+      double weight = from >= to * n / m && from * m < (to + 1) * n ? 1 : 0;
+      if (!pools) weight = filter(op.kind, std::fabs(place - static_cast<double>(from)) / stretch);
+      const double value = numbers[static_cast<std::size_t>(from)];
+      if (weight == 0) continue;
+      sum += weight * value;
+      weights += weight;
+      maximum = combine(Binary::Kind::kMaximum, maximum, value);
+    }
+    y[0][i] = op.kind == Kind::kMax ? maximum : sum / weights;
+  });
+}
+
 void compute(const program::Cast& op, Operands x, Results y) {
   for_each(y[0].shape,
            [&](const Index& i) { y[0][i] = is_integer(op.to) ? std::trunc(x[0][i]) : x[0][i]; });

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -98,6 +99,28 @@ void compute(const program::DepthwiseConv& op, Operands x, Results y) {
       sum += x[0][with(from, {channel})] * x[1][with(cell, {channel, i.back() % multiplier})];
     });
     y[0][i] = sum;
+  });
+  apply_epilogue(op.epilogue, x, 2, y[0]);
+}
+
+void compute(const program::ConvTranspose& op, Operands x, Results y) {
+  const std::size_t rank = op.window.rank;
+  const Shape& w = x[1].shape;
+  std::ranges::fill(y[0].numbers, 0.0);
+  for_each(Shape(x[0].shape.dims().first(rank + 1)), [&](const Index& from) {
+    for_each(Shape(w.dims().first(rank)), [&](const Index& cell) {
+      Index to{from[0]};
+      for (std::size_t i = 0; i < rank; ++i) {
+        to.push_back(from[i + 1] * op.window.strides[i] + cell[i] * op.window.dilation[i] -
+                     op.crop[i]);
+        if (to.back() < 0 || to.back() >= y[0].shape[i + 1]) return;
+      }
+      for (std::int64_t f = 0; f < w.back(); ++f) {
+        for (std::int64_t c = 0; c < w[rank]; ++c) {
+          y[0][with(to, {f})] += x[0][with(from, {c})] * x[1][with(cell, {c, f})];
+        }
+      }
+    });
   });
   apply_epilogue(op.epilogue, x, 2, y[0]);
 }

@@ -68,6 +68,7 @@ void compute(const program::Linear& op, Operands x, Results y);
 void compute(const program::MatMul& op, Operands x, Results y);
 void compute(const program::Conv& op, Operands x, Results y);
 void compute(const program::DepthwiseConv& op, Operands x, Results y);
+void compute(const program::ConvTranspose& op, Operands x, Results y);
 void compute(const program::Pool& op, Operands x, Results y);
 void compute(const program::Recurrent& op, Operands x, Results y);
 // reference_attention.cpp

@@ -22,9 +22,12 @@ TEST(FoldAffine, GoesIntoTheProductBefore) {
   const ValueId depthwise = p.affine(
       p.add(DepthwiseConv{.window = TestProgram::square(3)}, {x, p.constant({3, 3, 4, 2})}));
   const ValueId linear = p.affine(p.linear(x, 3));
-  const Program program = check(p.build({conv, plain, depthwise, linear}));
+  ConvTranspose op{.window = TestProgram::square(3, Padding::kValid), .extent = {3, 3, 1}};
+  const ValueId transposed = p.affine(p.add(op, {x, p.constant({3, 3, 4, 5})}));
+  const Program program = check(p.build({conv, plain, depthwise, linear, transposed}));
   EXPECT_THAT(ops_of(program), ElementsAre("Conv 3x3 same +bias", "Conv 1x1 same in 2 groups +bias",
-                                           "DepthwiseConv 3x3 same +bias", "Linear +bias"));
+                                           "DepthwiseConv 3x3 same +bias", "Linear +bias",
+                                           "ConvTranspose 3x3 +bias"));
 }
 
 TEST(FoldAffine, GoesIntoTheProductAfterWhereNoPaddingIsRead) {
@@ -49,6 +52,16 @@ TEST(FoldAffine, AFactorAlonePassesPadding) {
   const ValueId x = p.feed({kUnknown, 6, 6, 4});
   const ValueId scaled = p.add(Binary{Binary::Kind::kDivide}, {x, p.scalar(255)});
   EXPECT_THAT(ops_of(check(p.build({p.conv(scaled, 3, 3)}))), ElementsAre("Conv 3x3 same +bias"));
+}
+
+TEST(FoldAffine, OnlyAFactorGoesIntoATransposedConvolution) {
+  TestProgram p;
+  const ValueId x = p.feed({kUnknown, 4, 4, 3});
+  ConvTranspose op{.window = TestProgram::square(2, Padding::kValid), .extent = {3, 3, 1}};
+  const auto transposed = [&](ValueId of) { return p.add(op, {of, p.constant({2, 2, 3, 5})}); };
+  const ValueId scaled = p.add(Binary{Binary::Kind::kMultiply}, {x, p.constant({3})});
+  EXPECT_THAT(ops_of(check(p.build({transposed(scaled), transposed(p.affine(x))}))),
+              ElementsAre("ConvTranspose 2x2", "Affine", "ConvTranspose 2x2"));
 }
 
 TEST(FoldAffine, SumsAndProductsWithConstantsAreAffine) {

@@ -218,6 +218,26 @@ TEST(Infer, SizesThatCouldOverflowAreRefused) {
               testing::HasSubstr("too large"));
 }
 
+TEST(Infer, TransposedConvolutionsAndResampling) {
+  const ConvTranspose op{.window = window(3, 2, Padding::kValid), .extent = {3, 2, 1}};
+  EXPECT_EQ(shape_of(op, {f({kUnknown, 4, kUnknown, 2}), f({3, 3, 2, 5})}),
+            (Shape{kUnknown, 9, kUnknown, 5}));
+  EXPECT_EQ(shape_of(op, {f({1, 0, 4, 2}), f({3, 3, 2, 5})}), (Shape{1, 0, 8, 5}));
+  EXPECT_THAT(refusal(op, {f({1, 4, 4, 3}), f({3, 3, 2, 5})}), testing::HasSubstr("does not fit"));
+  ConvTranspose far = op;
+  far.crop[0] = -1;
+  EXPECT_THAT(refusal(far, {f({1, 4, 4, 2}), f({3, 3, 2, 5})}), testing::HasSubstr("out of range"));
+  using Kind = Resample::Kind;
+  EXPECT_EQ(shape_of(Resample{.axis = 1, .factor = 3}, {f({kUnknown, 4})}), (Shape{kUnknown, 12}));
+  EXPECT_EQ(shape_of(Resample{.kind = Kind::kMean, .axis = 1, .size = 3}, {f({2, kUnknown})}),
+            (Shape{2, 3}));
+  EXPECT_THAT(refusal(Resample{.axis = 0, .size = 3}, {f({0})}), testing::HasSubstr("no elements"));
+  EXPECT_THAT(refusal(Resample{.axis = 2}, {f({1, 1})}), testing::HasSubstr("no axis"));
+  EXPECT_THAT(refusal(Resample{.kind = Kind::kLinear}, {b({1})}), testing::HasSubstr("float32"));
+  EXPECT_THAT(refusal(Resample{.factor = kMaxDimension}, {f({kMaxDimension})}),
+              testing::HasSubstr("too large"));
+}
+
 TEST(Describe, NamesWhatIsFused) {
   Conv conv{window(3, 2, Padding::kSame)};
   conv.epilogue = {.bias = true, .residual = true, .activation = {Function::kRelu, 0, 6, 0}};

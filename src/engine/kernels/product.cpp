@@ -87,17 +87,30 @@ void Product::multiply(std::size_t begin, std::size_t end, const float* const* p
   tile.clamp = clamp_;
   tile.low = low_;
   tile.high = high_;
-  for (std::size_t block = begin; block < end; ++block) {
-    const std::size_t row = row_of(block);
-    const std::size_t rows = row_of(block + 1) - row;
-    tile.rows = pointers + (row - first) * taps_;
-    tile.tap_stride = rows;
-    const std::size_t at = row * output.stride + column;
+  const auto compute = [&](std::size_t rows, std::size_t at) {
     tile.out = output.y + at;
     tile.residual = output.residual != nullptr ? output.residual + at : nullptr;
     functions[rows - 1](tile);
     if (activate_ != nullptr) {
       activate_(activation_, tile.out, rows, tile.columns, output.stride);
+    }
+  };
+  for (std::size_t block = begin; block < end; ++block) {
+    std::size_t row = row_of(block);
+    const std::size_t row_end = row_of(block + 1);
+    tile.rows = pointers + (row - first) * taps_;
+    tile.tap_stride = row_end - row;
+    if (output.lines == nullptr) {
+      compute(row_end - row, row * output.stride + column);
+      continue;
+    }
+    while (row < row_end) {
+      const std::size_t line = row / output.line_rows;
+      const std::size_t of_line = row - line * output.line_rows;
+      const std::size_t rows = std::min(row_end - row, output.line_rows - of_line);
+      compute(rows, output.lines[line] + of_line * output.stride + column);
+      row += rows;
+      tile.rows += rows;
     }
   }
 }

@@ -17,6 +17,10 @@ struct ProductOutput {
   std::size_t stride = 0;
   const float* bias = nullptr;
   const float* residual = nullptr;  // laid out as y, which it may be
+  // Where rows are not all evenly spaced: lines of `line_rows` rows that are, and where each begins
+  // in y, in floats.
+  const std::size_t* lines = nullptr;
+  std::size_t line_rows = 0;
 };
 
 // Rows of a dense matrix.

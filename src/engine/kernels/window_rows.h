@@ -14,6 +14,7 @@ namespace kerf::engine {
 // The cells of a window over 1 to 3 spatial axes, as three axes: those that do not exist come
 // first, with one cell.
 struct WindowGeometry {
+  WindowGeometry() = default;
   WindowGeometry(const program::Window& window, const Shape& x, const Shape& y);
 
   std::size_t batch = 0;

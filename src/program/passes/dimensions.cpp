@@ -34,6 +34,7 @@ class Namer {
   void operator()(const Linear&) { copy_leading(x().size() - 1); }
   void operator()(const Conv& op) { slide(op.window); }
   void operator()(const DepthwiseConv& op) { slide(op.window); }
+  void operator()(const ConvTranspose&) { copy_leading(1); }
   void operator()(const Pool& op) { slide(op.window); }
   void operator()(const MatMul& op) {
     copy_leading(x().size() - 2);
@@ -69,6 +70,7 @@ class Namer {
   void operator()(const Concat& op) { copy_all_but(op.axis); }
   void operator()(const Slice& op) { copy_all_but(op.axis); }
   void operator()(const Tile& op) { copy_all_but(op.axis); }
+  void operator()(const Resample& op) { copy_all_but(op.axis); }
   void operator()(const Pad& op) {
     for (std::size_t i = 0; i < proved_.size(); ++i) {
       if (op.before[i] == 0 && op.after[i] == 0) proved_[i] = x()[i];

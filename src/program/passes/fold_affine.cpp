@@ -324,6 +324,7 @@ class Folder {
   }
 
   static bool reads_no_padding(const Op& op) {
+    if (std::holds_alternative<ConvTranspose>(op)) return false;
     if (const auto* conv = std::get_if<Conv>(&op)) return conv->window.padding == Padding::kValid;
     if (const auto* depthwise = std::get_if<DepthwiseConv>(&op)) {
       return depthwise->window.padding == Padding::kValid;

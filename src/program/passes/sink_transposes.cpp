@@ -41,6 +41,10 @@ class Mover {
     op.axis = axis(op.axis);
     return same(op);
   }
+  std::optional<Moved> operator()(Resample op) const {
+    op.axis = axis(op.axis);
+    return same(op);
+  }
   std::optional<Moved> operator()(const Pad& op) const {
     Pad moved = op;
     for (std::size_t i = 0; i < p_.size(); ++i) {
