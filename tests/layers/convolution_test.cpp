@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <optional>
 #include <random>
 
 #include "tests/layers/run_layer.h"
@@ -199,6 +200,106 @@ TEST(SeparableConv2DTest, IsADepthwiseAndAPointwiseConvolution) {
   expect_tensor(
       run_layer(layer).outputs[0], {1, 2, 2, 3},
       convolve(floats({1, 2, 2, 4}, middle), values_of(point), {1, 2, 3}, {2, 1}, {2, 1}, 1, 3));
+}
+
+// One axis of a transposed convolution: where it puts its output, by Keras' documentation.
+struct TransposedAxis {
+  int size;
+  int kernel;
+  int stride = 1;
+  int dilation = 1;
+  std::optional<int> output_padding = {};
+  std::string padding = "valid";
+
+  int extent() const { return (kernel - 1) * dilation + 1; }
+  int outputs() const {
+    if (padding == "same") {
+      return output_padding ? (size - 1) * stride + extent() % 2 + *output_padding : size * stride;
+    }
+    return (size - 1) * stride + extent() +
+           output_padding.value_or(std::max(extent(), stride) - extent());
+  }
+  int crop() const {
+    if (padding == "valid") return 0;
+    const int rest = output_padding ? extent() - extent() % 2 - *output_padding : extent() - stride;
+    return std::max(rest / 2, 0);
+  }
+};
+
+class Conv2DTransposeTest
+    : public testing::TestWithParam<std::pair<TransposedAxis, TransposedAxis>> {};
+
+TEST_P(Conv2DTransposeTest, AddsTheKernelForEachCell) {
+  const auto& [h, v] = GetParam();
+  constexpr int kChannels = 3;
+  constexpr int kFilters = 5;
+  std::mt19937 random(11);
+  const Tensor x = random_tensor({2, h.size, v.size, kChannels}, random);
+  const Tensor w = random_tensor({h.kernel, v.kernel, kFilters, kChannels}, random);
+  Floats y(static_cast<std::size_t>(2 * h.outputs() * v.outputs() * kFilters));
+  for (int n = 0; n < 2; ++n) {
+    for (int i = 0; i < h.size * v.size; ++i) {
+      for (int tap = 0; tap < h.kernel * v.kernel; ++tap) {
+        const int row = i / v.size * h.stride + tap / v.kernel * h.dilation - h.crop();
+        const int column = i % v.size * v.stride + tap % v.kernel * v.dilation - v.crop();
+        if (row < 0 || row >= h.outputs() || column < 0 || column >= v.outputs()) continue;
+        for (int f = 0; f < kFilters; ++f) {
+          const int to = ((n * h.outputs() + row) * v.outputs() + column) * kFilters + f;
+          for (int c = 0; c < kChannels; ++c) {
+            const int from = (n * h.size * v.size + i) * kChannels + c;
+            const int kernel = (tap * kFilters + f) * kChannels + c;
+            y[static_cast<std::size_t>(to)] += x.as<float>()[static_cast<std::size_t>(from)] *
+                                               w.as<float>()[static_cast<std::size_t>(kernel)];
+          }
+        }
+      }
+    }
+  }
+  for (std::size_t i = 0; i < y.size(); ++i) y[i] = std::max(y[i] + 0.5F, 0.0F);
+  const auto pair = [](int a, int b) {
+    return "[" + std::to_string(a) + ", " + std::to_string(b) + "]";
+  };
+  LayerCase layer{.class_name = "Conv2DTranspose",
+                  .config = R"({"filters": 5, "activation": "relu", "kernel_size": )" +
+                            pair(h.kernel, v.kernel) + R"(, "strides": )" +
+                            pair(h.stride, v.stride) + R"(, "dilation_rate": )" +
+                            pair(h.dilation, v.dilation) + R"(, "padding": ")" + h.padding + "\"",
+                  .inputs = {x},
+                  .weights = {{"kernel", values_of(w)}, {"bias", Floats(kFilters, 0.5F)}}};
+  if (h.output_padding) {
+    layer.config += R"(, "output_padding": )" + pair(*h.output_padding, *v.output_padding);
+  }
+  layer.config += "}";
+  expect_tensor(run_layer(layer).outputs[0], {2, h.outputs(), v.outputs(), kFilters}, y);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Conv2DTransposeTest,
+    testing::Values(std::pair<TransposedAxis, TransposedAxis>{{4, 3}, {5, 2}},
+                    std::pair<TransposedAxis, TransposedAxis>{{4, 2, 2}, {5, 2, 2}},
+                    std::pair<TransposedAxis, TransposedAxis>{{4, 3, 2}, {5, 1, 3}},
+                    std::pair<TransposedAxis, TransposedAxis>{{4, 3, 2, 1, {}, "same"},
+                                                              {5, 4, 2, 1, {}, "same"}},
+                    std::pair<TransposedAxis, TransposedAxis>{{4, 2, 3, 1, {}, "same"},
+                                                              {1, 5, 2, 1, {}, "same"}},
+                    std::pair<TransposedAxis, TransposedAxis>{{4, 3, 2, 1, 1, "same"},
+                                                              {5, 4, 3, 1, 0, "same"}},
+                    std::pair<TransposedAxis, TransposedAxis>{{4, 3, 1, 2}, {5, 2, 1, 3}},
+                    std::pair<TransposedAxis, TransposedAxis>{{4, 3, 3, 1, 2}, {5, 3, 2, 1, 1}},
+                    std::pair<TransposedAxis, TransposedAxis>{{4, 3, 2, 3}, {5, 2, 4, 2}}));
+
+TEST(Conv1DTransposeTest, RefusesWhatCannotBe) {
+  const auto refuse = [](const std::string& config) {
+    return std::string(refusal_of({.class_name = "Conv1DTranspose",
+                                   .config = R"({"filters": 1, "kernel_size": 2, )" + config + "}",
+                                   .inputs = {floats({1, 2, 1}, {1, 2})},
+                                   .weights = {{"kernel", {1, 1}}, {"bias", {0}}}})
+                           .what());
+  };
+  EXPECT_THAT(refuse(R"("padding": "causal")"), HasSubstr("causal"));
+  EXPECT_THAT(refuse(R"("output_padding": -1)"), HasSubstr("output_padding"));
+  EXPECT_THAT(refuse(R"("strides": 100000)"), HasSubstr("too large"));
+  EXPECT_THAT(refuse(R"("groups": 2)"), HasSubstr("groups"));
 }
 
 TEST(ConvTest, IntegerImagesAreConvolvedAsFloats) {

@@ -73,12 +73,99 @@ TEST(LayerNormalizationTest, RmsScalingOnlyDivides) {
   expect_tensor(run_layer(layer).outputs[0], {1, 2}, Floats{1, 6});
 }
 
-TEST(RescalingTest, ScalesIntegersToo) {
-  expect_tensor(run_layer({.class_name = "Rescaling",
-                           .config = R"({"scale": 0.5, "offset": -1})",
-                           .inputs = {ints({1, 2}, {0, 255})}})
-                    .outputs[0],
-                {1, 2}, Floats{-1, 126.5F});
+// By the definition, in double: of the channels [c, c + size) of sample n.
+Floats group_normalised(const Tensor& x, std::size_t groups, double epsilon, const Floats& gamma,
+                        const Floats& beta) {
+  const auto batch = static_cast<std::size_t>(x.shape()[0]);
+  const auto channels = static_cast<std::size_t>(x.shape().back());
+  const std::size_t cells = x.as<float>().size() / batch / channels;
+  const std::size_t size = channels / groups;
+  Floats y(x.as<float>().size());
+  for (std::size_t n = 0; n < batch; ++n) {
+    for (std::size_t g = 0; g < groups; ++g) {
+      std::vector<std::size_t> members;
+      for (std::size_t i = 0; i < cells; ++i) {
+        for (std::size_t c = g * size; c < (g + 1) * size; ++c) {
+          members.push_back((n * cells + i) * channels + c);
+        }
+      }
+      double mean = 0;
+      double variance = 0;
+      const auto count = static_cast<double>(members.size());
+      for (const std::size_t i : members) mean += x.as<float>()[i] / count;
+      for (const std::size_t i : members) variance += std::pow(x.as<float>()[i] - mean, 2) / count;
+      for (const std::size_t i : members) {
+        y[i] = static_cast<float>((x.as<float>()[i] - mean) / std::sqrt(variance + epsilon) *
+                                      gamma[i % channels] +
+                                  beta[i % channels]);
+      }
+    }
+  }
+  return y;
+}
+
+TEST(GroupNormalizationTest, NormalisesGroupsOfChannels) {
+  Floats numbers = ramp(48, -3, 0.25F);
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] *= static_cast<float>(i % 5);
+  const Floats gamma = ramp(4, 0.5F, 1);
+  const Floats beta = ramp(4, -1, 0.5F);
+  const Floats ones(4, 1);
+  const Floats zeros(4, 0);
+  for (const Shape& shape : {Shape{2, 2, 3, 4}, Shape{3, 4, 4}, Shape{12, 4}}) {
+    for (const std::size_t groups : {1, 2, 4}) {
+      LayerCase layer{.class_name = "GroupNormalization",
+                      .config = R"({"groups": )" + std::to_string(groups) + R"(, "epsilon": 0.01})",
+                      .inputs = {floats(shape, numbers)},
+                      .weights = {{"gamma", gamma}, {"beta", beta}}};
+      expect_tensor(run_layer(layer).outputs[0], shape,
+                    group_normalised(layer.inputs[0], groups, 0.01, gamma, beta));
+    }
+  }
+  LayerCase layer{.class_name = "GroupNormalization",
+                  .config = R"({"groups": -1, "scale": false, "center": false})",
+                  .inputs = {floats({3, 4, 4}, numbers)}};
+  expect_tensor(run_layer(layer).outputs[0], {3, 4, 4},
+                group_normalised(layer.inputs[0], 4, 1e-3, ones, zeros));
+  layer.config = R"({"groups": 3})";
+  EXPECT_THAT(refusal_of(layer).what(), HasSubstr("do not divide"));
+}
+
+TEST(GroupNormalizationTest, FindsTheChannelsFirst) {
+  const LayerCase layer{.class_name = "GroupNormalization",
+                        .config = R"({"groups": 2, "axis": 1, "epsilon": 0.0, "center": false})",
+                        .inputs = {floats({1, 2, 2}, {1, 3, 5, 9})},
+                        .weights = {{"gamma", {2, 4}}}};
+  expect_tensor(run_layer(layer).outputs[0], {1, 2, 2}, Floats{-2, 2, -4, 4});
+}
+
+TEST(RMSNormalizationTest, DividesByTheRootOfTheMeanSquare) {
+  LayerCase layer{.class_name = "RMSNormalization",
+                  .config = R"({"epsilon": 0.0})",
+                  .inputs = {floats({1, 2, 2}, {1, 7, 3, 3})},
+                  .weights = {{"scale", {1, 2}}}};
+  expect_tensor(run_layer(layer).outputs[0], {1, 2, 2}, Floats{0.2F, 2.8F, 1, 2});
+  layer.config = R"({"axis": [-2, -1], "epsilon": 1.0})";
+  layer.inputs = {floats({1, 2, 2}, {1, 3, 3, 3})};
+  layer.weights["scale"] = {1, 2, 3, 4};
+  const auto y = [](double x, double scale) {
+    return static_cast<float>(x / std::sqrt(8) * scale);
+  };
+  expect_tensor(run_layer(layer).outputs[0], {1, 2, 2}, Floats{y(1, 1), y(3, 2), y(3, 3), y(3, 4)});
+  layer.config = R"({"axis": 1, "epsilon": 0.0})";
+  layer.inputs = {floats({1, 2, 2}, {1, 3, 7, 3})};
+  layer.weights["scale"] = {1, 2};
+  expect_tensor(run_layer(layer).outputs[0], {1, 2, 2}, Floats{0.2F, 1, 2.8F, 2});
+}
+
+TEST(UnitNormalizationTest, DividesByTheNorm) {
+  LayerCase layer{.class_name = "UnitNormalization", .inputs = {floats({1, 2, 2}, {3, 4, 0, 0})}};
+  expect_tensor(run_layer(layer).outputs[0], {1, 2, 2}, Floats{0.6F, 0.8F, 0, 0});
+  layer.config = R"({"axis": [2, 1]})";
+  layer.inputs = {floats({1, 2, 2}, {1, 1, 7, 7})};
+  expect_tensor(run_layer(layer).outputs[0], {1, 2, 2}, Floats{0.1F, 0.1F, 0.7F, 0.7F});
+  layer.config = R"({"axis": 1})";
+  layer.inputs = {floats({1, 2, 2}, {3, 0, 4, -2})};
+  expect_tensor(run_layer(layer).outputs[0], {1, 2, 2}, Floats{0.6F, 0, 0.8F, -1});
 }
 
 }  // namespace

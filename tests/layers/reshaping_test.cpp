@@ -67,6 +67,11 @@ TEST(ReshapingTest, RepeatVectorPaddingAndCropping) {
                 Floats{0, 1, 2, 0, 0, 3, 4, 0});
   expect_tensor(run("Cropping2D", R"({"cropping": [[0, 1], [1, 0]]})", image), {1, 1, 1, 1},
                 Floats{2});
+  const Tensor volume = floats({1, 1, 2, 2, 1}, {1, 2, 3, 4});
+  expect_tensor(run("ZeroPadding3D", R"({"padding": [[1, 0], 0, [0, 1]]})", volume),
+                {1, 2, 2, 3, 1}, Floats{0, 0, 0, 0, 0, 0, 1, 2, 0, 3, 4, 0});
+  expect_tensor(run("Cropping3D", R"({"cropping": [[0, 0], [1, 0], [0, 1]]})", volume),
+                {1, 1, 1, 1, 1}, Floats{3});
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "layers/activation.h"
 #include "layers/image_axes.h"
 #include "layers/window.h"
@@ -111,6 +114,79 @@ void lower_separable(LayerCall& call) {
   });
 }
 
+// (window..., out, in) -> (window..., in, out).
+Tensor swapped_channels(std::span<const Tensor> sources, double) {
+  const Shape& from = sources[0].shape();
+  Shape to = from;
+  std::swap(to[to.rank() - 2], to[to.rank() - 1]);
+  const auto out = static_cast<std::size_t>(to.back());
+  const auto in = static_cast<std::size_t>(from.back());
+  const auto x = sources[0].as<float>();
+  std::vector<float> y(x.size());
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const std::size_t row = i / out;  // of all taps' input channels
+    y[i] = x[(row / in * out + i % out) * in + row % in];
+  }
+  return Tensor::floats(to, y);
+}
+
+// The sizes that Keras gives transposed convolutions, as its TensorFlow, JAX and NumPy backends
+// compute them.
+void place_output(const Config& config, program::ConvTranspose& op) {
+  const program::Window& window = op.window;
+  const bool given = config.has("output_padding");
+  const auto padding = config.integers("output_padding", window.rank, 0);
+  for (std::size_t i = 0; i < window.rank; ++i) {
+    const std::int64_t size = (window.size[i] - 1) * window.dilation[i] + 1;
+    const std::int64_t stride = window.strides[i];
+    const std::int64_t odd = size % 2;
+    if (padding[i] < 0 || padding[i] > size + stride) {
+      config.invalid("output_padding", fmt::format("{} does not fit the window", padding[i]));
+    }
+    if (window.padding == program::Padding::kValid) {
+      op.extent[i] = given ? size + padding[i] : std::max(size, stride);
+    } else {
+      op.extent[i] = given ? odd + padding[i] : stride;
+      const std::int64_t rest = given ? size - odd - padding[i] : size - stride;
+      op.crop[i] = std::max<std::int64_t>(rest, 0) / 2;
+    }
+  }
+}
+
+void lower_conv_transpose(LayerCall& call) {
+  const auto rank = static_cast<std::size_t>(call.layer().class_name[4] - '0');
+  activated_in_channels_last(call, rank, [&](ValueId x) {
+    const Config& config = call.config();
+    program::ConvTranspose op{.window = window_of(call, rank, "kernel_size", 1)};
+    if (op.window.padding == program::Padding::kCausal) {
+      config.unsupported("padding", "is causal, which a transposed convolution cannot be");
+    }
+    if (config.integer("groups", 1) != 1) {
+      config.unsupported("groups", "transposed convolutions have one group only");
+    }
+    // Each remainder by the strides is a convolution of its own.
+    constexpr std::int64_t kMostPhases = 4096;
+    std::int64_t phases = 1;
+    for (const std::int64_t stride : op.window.strides) {
+      phases = std::min(phases, kMostPhases + 1) * stride;
+    }
+    if (phases > kMostPhases) config.unsupported("strides", "are too large");
+    place_output(config, op);
+    const std::int64_t in = known_channels(call, x);
+    const std::int64_t filters = config.size("filters");
+    const ValueId kernel = call.weight("kernel", kernel_shape(op.window, filters, in));
+    std::vector<ValueId> operands{
+        x, call.derived("swapped channels", {kernel}, kernel_shape(op.window, in, filters),
+                        swapped_channels, 0)};
+    if (config.boolean("use_bias", true)) {
+      operands.push_back(call.weight("bias", {filters}));
+      op.epilogue.bias = true;
+    }
+    op.window.padding = program::Padding::kValid;
+    return call.ops().append(op, std::move(operands));
+  });
+}
+
 void lower_pooling(LayerCall& call) {
   const std::size_t rank = spatial_rank_of(call);
   call.output(in_channels_last(call, rank, [&](ValueId x) {
@@ -165,6 +241,9 @@ void register_convolution(Registry& registry) {
   }
   for (const char* name : {"SeparableConv1D", "SeparableConv2D"}) {
     registry.add({.class_name = name, .lower = lower_separable});
+  }
+  for (const char* name : {"Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"}) {
+    registry.add({.class_name = name, .lower = lower_conv_transpose});
   }
   for (const char* name : {"MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "AveragePooling1D",
                            "AveragePooling2D", "AveragePooling3D"}) {

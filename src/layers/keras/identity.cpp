@@ -6,6 +6,14 @@ namespace {
 
 void lower_identity(LayerCall& call) { call.output_passing_mask(call.input()); }
 
+// Augmentation of images: what they are without it, as floats, as Keras gives them.
+void lower_augmentation(LayerCall& call) {
+  if (call.input_count() != 1) {
+    call.config().unsupported("name", "is called with labels or boxes beside the images");
+  }
+  call.output(call.float_input());
+}
+
 }  // namespace
 
 void register_identity(Registry& registry);
@@ -14,6 +22,35 @@ void register_identity(Registry& registry) {
        {"Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
         "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization"}) {
     registry.add({.class_name = name, .lower = lower_identity});
+  }
+  for (const char* name : {"RandomFlip",
+                           "RandomRotation",
+                           "RandomTranslation",
+                           "RandomZoom",
+                           "RandomContrast",
+                           "RandomBrightness",
+                           "RandomHue",
+                           "RandomSaturation",
+                           "RandomColorJitter",
+                           "RandomGrayscale",
+                           "RandomInvert",
+                           "RandomColorDegeneration",
+                           "RandomGaussianBlur",
+                           "RandomErasing",
+                           "RandomElasticTransform",
+                           "RandomPerspective",
+                           "RandomSharpness",
+                           "RandomPosterization",
+                           "RandomShear",
+                           "RandomHeight",
+                           "RandomWidth",
+                           "Solarization",
+                           "Equalization",
+                           "MixUp",
+                           "CutMix",
+                           "RandAugment",
+                           "AugMix"}) {
+    registry.add({.class_name = name, .lower = lower_augmentation});
   }
 }
 

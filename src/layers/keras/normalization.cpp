@@ -114,21 +114,115 @@ void lower_layer_normalization(LayerCall& call) {
   }));
 }
 
-void lower_rescaling(LayerCall& call) {
+// The mean and variance of each group of channels over the group and all cells.
+void lower_group_normalization(LayerCall& call) {
+  using program::Reshape;
   const Config& config = call.config();
-  const auto number = [&](const char* key, double fallback) {
-    const boost::json::value* value = config.find(key);
-    if (value != nullptr && !value->is_number()) {
-      config.unsupported(key, "only a single number is supported");
+  const ValueId input = call.float_input();
+  const std::size_t axis =
+      positive_axis(config, config.integer("axis", -1), call.shape(input).rank());
+  const std::int64_t channels = call.shape(input)[axis];
+  if (channels < 1) config.unsupported("axis", "the number of channels is unknown");
+  std::int64_t groups = config.integer("groups", 32);
+  if (groups == -1) groups = channels;
+  if (groups < 1 || channels % groups != 0) {
+    config.invalid("groups", fmt::format("{} groups do not divide {} channels", groups, channels));
+  }
+  std::vector<ValueId> weights;
+  const bool scale = config.boolean("scale", true);
+  const bool center = config.boolean("center", true);
+  if (scale) weights.push_back(call.weight("gamma", {channels}));
+  if (center) weights.push_back(call.weight("beta", {channels}));
+  program::ProgramBuilder& ops = call.ops();
+  program::LayerNorm norm{.epsilon = static_cast<float>(config.number("epsilon", 1e-3))};
+  call.output_passing_mask(with_axes_last(call, input, {axis}, [&](ValueId x) {
+    const std::size_t rank = call.shape(x).rank();
+    ValueId y;
+    if (groups == 1) {
+      norm.axes = rank - 1;
+      y = ops.append(norm, {x});
+    } else {
+      norm.axes = 2;
+      y = ops.append(Reshape{{Reshape::copy(0), Reshape::kInfer, groups, channels / groups}}, {x});
+      y = ops.append(program::Transpose{{0, 2, 1, 3}}, {y});
+      y = ops.append(norm, {y});
+      y = ops.append(program::Transpose{{0, 2, 1, 3}}, {y});
+      std::vector<std::int64_t> dims{Reshape::copy(0)};
+      for (std::size_t i = 1; i + 1 < rank; ++i) dims.push_back(Reshape::like(i));
+      dims.push_back(channels);
+      y = rank == 2 ? ops.append(Reshape{std::move(dims)}, {y})
+                    : ops.append(Reshape{std::move(dims)}, {y, x});
     }
-    return call.scalar(static_cast<float>(config.number(key, fallback)));
-  };
-  const ValueId x = call.float_input();
+    if (scale && center) return ops.append(program::Affine{}, {y, weights[0], weights[1]});
+    if (weights.empty()) return y;
+    using Binary = program::Binary;
+    return ops.append(Binary{scale ? Binary::Kind::kMultiply : Binary::Kind::kAdd},
+                      {y, weights[0]});
+  }));
+}
+
+// x / sqrt(mean or sum of the squares over `axes`), as `inverse` makes the divisor of it.
+template <typename Inverse>
+ValueId by_squares(LayerCall& call, ValueId x, std::vector<std::int64_t> axes,
+                   program::Reduce::Kind kind, const Inverse& inverse) {
+  program::ProgramBuilder& ops = call.ops();
+  const ValueId squares = ops.append(program::Unary{{program::Function::kSquare}}, {x});
+  const ValueId sum = ops.append(program::Reduce{kind, std::move(axes), true}, {squares});
+  const ValueId factor = ops.append(program::Unary{{program::Function::kRsqrt}}, {inverse(sum)});
+  return ops.append(program::Binary{program::Binary::Kind::kMultiply}, {x, factor});
+}
+
+std::vector<std::int64_t> axes_of(LayerCall& call, ValueId x) {
+  const Config& config = call.config();
+  std::vector<std::int64_t> axes{-1};
+  if (config.has("axis")) axes = config.integers("axis");
+  for (std::int64_t& axis : axes) {
+    axis = static_cast<std::int64_t>(positive_axis(config, axis, call.shape(x).rank()));
+  }
+  return axes;
+}
+
+void lower_rms_normalization(LayerCall& call) {
   using Binary = program::Binary;
-  const ValueId scaled =
-      call.ops().append(Binary{Binary::Kind::kMultiply}, {x, number("scale", 1)});
+  const Config& config = call.config();
+  const ValueId input = call.float_input();
+  const std::vector<std::int64_t> axes = axes_of(call, input);
+  if (!std::ranges::is_sorted(axes)) config.unsupported("axis", "does not ascend");
+  Shape shape;
+  for (const std::int64_t axis : axes)
+    shape.push_back(call.shape(input)[static_cast<std::size_t>(axis)]);
+  const ValueId scale = call.weight("scale", shape);
+  const ValueId epsilon = call.scalar(static_cast<float>(config.number("epsilon", 1e-6)));
+  const std::vector<std::size_t> last(axes.begin(), axes.end());
+  call.output(with_axes_last(call, input, last, [&](ValueId x) {
+    std::vector<std::int64_t> reduced;
+    for (std::size_t i = axes.size(); i > 0; --i) {
+      reduced.push_back(static_cast<std::int64_t>(call.shape(x).rank() - i));
+    }
+    const ValueId y = by_squares(call, x, reduced, program::Reduce::Kind::kMean, [&](ValueId mean) {
+      return call.ops().append(Binary{Binary::Kind::kAdd}, {mean, epsilon});
+    });
+    return call.ops().append(Binary{Binary::Kind::kMultiply}, {y, scale});
+  }));
+}
+
+void lower_unit_normalization(LayerCall& call) {
+  using Binary = program::Binary;
+  const ValueId x = call.float_input();
+  std::vector<std::int64_t> axes = axes_of(call, x);
+  std::ranges::sort(axes);
+  // Keras 2 bounds the square of the norm instead of the norm.
+  const float least = call.layer().keras_major >= 3 ? 1e-12F : 1e-6F;
+  if (axes.size() == 1) {
+    call.output_passing_mask(
+        call.ops().append(program::L2Normalize{.axis = axes[0], .epsilon = least}, {x}));
+    return;
+  }
+  const ValueId bound = call.scalar(least * least);
   call.output_passing_mask(
-      call.ops().append(Binary{Binary::Kind::kAdd}, {scaled, number("offset", 0)}));
+      by_squares(call, x, std::move(axes), program::Reduce::Kind::kSum, [&](ValueId sum) {
+        return call.ops().append(Binary{Binary::Kind::kMaximum}, {sum, bound});
+      }));
 }
 
 }  // namespace
@@ -141,7 +235,9 @@ void register_normalization(Registry& registry) {
     registry.add_alias(alias, "BatchNormalization");
   }
   registry.add({.class_name = "LayerNormalization", .lower = lower_layer_normalization});
-  registry.add({.class_name = "Rescaling", .lower = lower_rescaling});
+  registry.add({.class_name = "GroupNormalization", .lower = lower_group_normalization});
+  registry.add({.class_name = "RMSNormalization", .lower = lower_rms_normalization});
+  registry.add({.class_name = "UnitNormalization", .lower = lower_unit_normalization});
 }
 
 }  // namespace kerf::layers

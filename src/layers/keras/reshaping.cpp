@@ -111,10 +111,10 @@ void register_reshaping(Registry& registry) {
   registry.add({.class_name = "Reshape", .lower = lower_reshape});
   registry.add({.class_name = "Permute", .lower = lower_permute});
   registry.add({.class_name = "RepeatVector", .lower = lower_repeat_vector});
-  for (const char* name : {"ZeroPadding1D", "ZeroPadding2D"}) {
+  for (const char* name : {"ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D"}) {
     registry.add({.class_name = name, .lower = lower_zero_padding});
   }
-  for (const char* name : {"Cropping1D", "Cropping2D"}) {
+  for (const char* name : {"Cropping1D", "Cropping2D", "Cropping3D"}) {
     registry.add({.class_name = name, .lower = lower_cropping});
   }
 }

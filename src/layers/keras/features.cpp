@@ -1,0 +1,243 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/value.hpp>
+#include <cmath>
+#include <numeric>
+
+#include "layers/registry.h"
+
+// Layers that turn raw features into numbers: Rescaling, Normalization, Discretization,
+// CategoryEncoding.
+namespace kerf::layers {
+namespace {
+
+namespace json = boost::json;
+using program::Binary;
+using program::Reshape;
+
+// Appends the numbers of nested arrays to `numbers`; `shape` is that of the first at each depth.
+void collect(const Config& config, std::string_view key, const json::value& value,
+             std::size_t depth, Shape& shape, std::vector<float>& numbers) {
+  const json::array* array = value.if_array();
+  if (array == nullptr) {
+    boost::system::error_code error;
+    if (!value.is_number() || depth != shape.rank()) config.invalid(key, "is no array of numbers");
+    numbers.push_back(static_cast<float>(value.to_number<double>(error)));
+    return;
+  }
+  if (depth == Shape::kMaxRank) config.invalid(key, "has too many dimensions");
+  const auto size = static_cast<std::int64_t>(array->size());
+  if (depth == shape.rank() && numbers.empty()) shape.push_back(size);
+  if (depth >= shape.rank() || shape[depth] != size) config.invalid(key, "is no regular array");
+  for (const json::value& entry : *array) collect(config, key, entry, depth + 1, shape, numbers);
+}
+
+// A number or an array of them, written as such or as Keras writes NumPy arrays and tensors.
+Tensor numbers_of(const Config& config, std::string_view key) {
+  const json::value* value = config.find(key);
+  if (value == nullptr) config.invalid(key, "is missing");
+  if (const json::object* object = value->if_object()) {
+    const json::value* inner = object->if_contains("config");
+    value =
+        inner != nullptr && inner->is_object() ? inner->get_object().if_contains("value") : nullptr;
+    if (value == nullptr) config.invalid(key, "is no array of numbers");
+  }
+  Shape shape;
+  std::vector<float> numbers;
+  collect(config, key, *value, 0, shape, numbers);
+  return Tensor::floats(shape, numbers);
+}
+
+// `x` op `numbers`, which must not widen x.
+ValueId combined(LayerCall& call, Binary::Kind kind, ValueId x, ValueId numbers,
+                 std::string_view key) {
+  const Shape before = call.shape(x);
+  const ValueId y = call.ops().append(Binary{kind}, {x, numbers});
+  if (call.shape(y).rank() != before.rank()) call.config().invalid(key, "has too many dimensions");
+  return y;
+}
+
+void lower_rescaling(LayerCall& call) {
+  const Config& config = call.config();
+  const ValueId scale = call.ops().constant(numbers_of(config, "scale"));
+  const ValueId offset =
+      config.has("offset") ? call.ops().constant(numbers_of(config, "offset")) : call.scalar(0);
+  const ValueId scaled =
+      combined(call, Binary::Kind::kMultiply, call.float_input(), scale, "scale");
+  call.output_passing_mask(combined(call, Binary::Kind::kAdd, scaled, offset, "offset"));
+}
+
+// max(sqrt(variance), 1e-7).
+Tensor deviation(std::span<const Tensor> sources, double) {
+  const auto variance = sources[0].as<float>();
+  std::vector<float> result(variance.size());
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    result[i] = std::max(std::sqrt(variance[i]), 1e-7F);
+  }
+  return Tensor::floats(sources[0].shape(), result);
+}
+
+// The axes that Normalization keeps apart: -1 where nothing is said, none where null is.
+std::vector<std::size_t> kept_axes(LayerCall& call, std::size_t rank) {
+  const Config& config = call.config();
+  const json::value* written = call.layer().config.if_contains("axis");
+  std::vector<std::int64_t> axes{-1};
+  if (written != nullptr && written->is_null()) axes.clear();
+  if (config.has("axis")) axes = config.integers("axis");
+  std::vector<std::size_t> kept;
+  for (const std::int64_t axis : axes) {
+    const std::int64_t positive = axis < 0 ? axis + static_cast<std::int64_t>(rank) : axis;
+    if (positive < 1 || positive >= static_cast<std::int64_t>(rank)) {
+      config.invalid("axis", fmt::format("{} is not an axis to keep", axis));
+    }
+    kept.push_back(static_cast<std::size_t>(positive));
+  }
+  std::ranges::sort(kept);
+  return kept;
+}
+
+void lower_normalization(LayerCall& call) {
+  const Config& config = call.config();
+  const ValueId x = call.float_input();
+  const std::size_t rank = call.shape(x).rank();
+  const std::vector<std::size_t> kept = kept_axes(call, rank);
+  // Statistics have the kept axes' shape, and stand beside the input with ones between.
+  Shape shape;
+  std::vector<std::int64_t> dims(kept.empty() ? 0 : rank - kept.front(), 1);
+  for (const std::size_t axis : kept) {
+    const std::int64_t size = call.shape(x)[axis];
+    if (size < 1) config.unsupported("axis", fmt::format("axis {} has no known size", axis));
+    shape.push_back(size);
+    dims[axis - kept.front()] = size;
+  }
+  const auto spread = [&](ValueId value) {
+    return dims.size() == kept.size() ? value : call.ops().append(Reshape{dims}, {value});
+  };
+  ValueId mean;
+  ValueId divisor;
+  const bool given = config.has("mean");
+  if (given != config.has("variance")) {
+    config.invalid("mean", "is given without a variance, or a variance without it");
+  }
+  if (given) {
+    const auto constant = [&](Tensor tensor) {
+      // Keras 2 takes what has the kept axes' shape alone, and puts it where they are.
+      const bool place = tensor.shape().rank() == kept.size() && tensor.shape() == shape;
+      const ValueId value = call.ops().constant(std::move(tensor));
+      return place && call.layer().keras_major < 3 ? spread(value) : value;
+    };
+    const Tensor variance = numbers_of(config, "variance");
+    mean = constant(numbers_of(config, "mean"));
+    divisor = constant(deviation({&variance, 1}, 0));
+  } else {
+    const ValueId stored_mean = call.weight("mean", shape, false);
+    const ValueId variance = call.weight("variance", shape, false);
+    call.weight("count", {}, false);
+    mean = spread(stored_mean);
+    divisor = spread(call.derived("deviation", {variance}, shape, deviation, 0));
+  }
+  if (config.boolean("invert", false)) {
+    const ValueId scaled = combined(call, Binary::Kind::kMultiply, x, divisor, "variance");
+    call.output_passing_mask(combined(call, Binary::Kind::kAdd, scaled, mean, "mean"));
+  } else {
+    const ValueId centred = combined(call, Binary::Kind::kSubtract, x, mean, "mean");
+    call.output_passing_mask(combined(call, Binary::Kind::kDivide, centred, divisor, "variance"));
+  }
+}
+
+// A further, last axis of one element.
+ValueId with_axis(LayerCall& call, ValueId x) {
+  std::vector<std::int64_t> dims;
+  for (std::size_t i = 0; i < call.shape(x).rank(); ++i) dims.push_back(Reshape::copy(i));
+  dims.push_back(1);
+  return call.ops().append(Reshape{std::move(dims)}, {x});
+}
+
+// 0, 1, ... count - 1.
+Tensor zero_upwards(std::span<const Tensor>, double count) {
+  std::vector<float> numbers(static_cast<std::size_t>(count));
+  std::iota(numbers.begin(), numbers.end(), 0.0F);
+  return Tensor::floats({std::ssize(numbers)}, numbers);
+}
+
+// Integer ids as floats over `depth` classes. Those outside of them count for none.
+ValueId encoded(LayerCall& call, ValueId ids, const std::string& mode, std::int64_t depth,
+                std::string_view depth_key) {
+  program::ProgramBuilder& ops = call.ops();
+  // Each id is compared with every class.
+  constexpr std::int64_t kMostClasses = 1 << 24;
+  if (depth > kMostClasses) call.config().unsupported(depth_key, "is too large");
+  const auto weights = call.keyword_tensors("count_weights");
+  if (!weights.empty() && mode != "count") {
+    call.config().invalid("output_mode", "has weights, but does not count");
+  }
+  if (mode == "one_hot" && call.shape(ids).rank() > 1 && call.shape(ids).back() == 1) {
+    std::vector<std::int64_t> dims;
+    for (std::size_t i = 0; i + 1 < call.shape(ids).rank(); ++i) dims.push_back(Reshape::copy(i));
+    ids = ops.append(Reshape{std::move(dims)}, {ids});
+  }
+  // Below this limit floats tell all classes apart, and no id outside of them looks like one.
+  const ValueId all =
+      call.derived("classes", {}, {depth}, zero_upwards, static_cast<double>(depth));
+  const std::int64_t axis = call.shape(ids).rank() > 1 ? 1 : 0;
+  const ValueId equal =
+      ops.append(Binary{Binary::Kind::kEqual}, {with_axis(call, call.to_float(ids)), all});
+  using Reduce = program::Reduce;
+  if (mode == "multi_hot" || mode == "binary") {
+    return call.to_float(ops.append(Reduce{Reduce::Kind::kAny, {axis}, false}, {equal}));
+  }
+  ValueId hot = call.to_float(equal);
+  if (mode == "one_hot") return hot;
+  if (mode != "count") {
+    call.config().unsupported("output_mode", fmt::format("'{}' is not one kerf knows", mode));
+  }
+  if (!weights.empty()) {
+    hot = ops.append(Binary{Binary::Kind::kMultiply},
+                     {hot, with_axis(call, call.to_float(weights.front()))});
+  }
+  return ops.append(Reduce{Reduce::Kind::kSum, {axis}, false}, {hot});
+}
+
+void lower_category_encoding(LayerCall& call) {
+  const Config& config = call.config();
+  // TensorFlow 2.3 to 2.5 had other names.
+  const char* const key = config.has("num_tokens") ? "num_tokens" : "max_tokens";
+  const ValueId ids = call.ops().append(program::Cast{DType::kInt64}, {call.input()});
+  call.output(encoded(call, ids, config.text("output_mode", "multi_hot"), config.size(key), key));
+}
+
+void lower_discretization(LayerCall& call) {
+  const Config& config = call.config();
+  const char* const key = config.has("bin_boundaries") ? "bin_boundaries" : "bins";
+  if (!config.has(key)) config.invalid("bin_boundaries", "is missing: the layer was not adapted");
+  const Tensor boundaries = numbers_of(config, key);
+  if (boundaries.shape().rank() != 1) config.invalid(key, "is no list of numbers");
+  const std::string mode = config.text("output_mode", "int");
+  program::ProgramBuilder& ops = call.ops();
+  // The boundaries that are not above x.
+  const ValueId below = ops.append(Binary{Binary::Kind::kLess},
+                                   {with_axis(call, call.float_input()), ops.constant(boundaries)});
+  const ValueId passed = ops.append(program::Not{}, {below});
+  const bool integers = mode == "int";
+  // Of int32 in Keras 3, of int64 in Keras 2.
+  const DType dtype = integers && call.layer().keras_major >= 3 ? DType::kInt32 : DType::kInt64;
+  const auto last = static_cast<std::int64_t>(call.shape(passed).rank()) - 1;
+  const ValueId bin = ops.append(program::Reduce{program::Reduce::Kind::kSum, {last}, false},
+                                 {ops.append(program::Cast{dtype}, {passed})});
+  call.output(integers ? bin
+                       : encoded(call, bin, mode, boundaries.shape()[0] + 1, "bin_boundaries"));
+}
+
+}  // namespace
+
+void register_features(Registry& registry);
+void register_features(Registry& registry) {
+  registry.add({.class_name = "Rescaling", .lower = lower_rescaling});
+  registry.add({.class_name = "Normalization", .lower = lower_normalization});
+  registry.add({.class_name = "CategoryEncoding", .lower = lower_category_encoding});
+  registry.add({.class_name = "Discretization", .lower = lower_discretization});
+}
+
+}  // namespace kerf::layers
