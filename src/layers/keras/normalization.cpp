@@ -40,6 +40,17 @@ std::size_t positive_axis(const Config& config, std::int64_t axis, std::size_t r
   return static_cast<std::size_t>(axis);
 }
 
+// The axes that are normalised, from the front; the last one if nothing is said.
+std::vector<std::int64_t> axes_of(LayerCall& call, ValueId x) {
+  const Config& config = call.config();
+  std::vector<std::int64_t> axes{-1};
+  if (config.has("axis")) axes = config.integers("axis");
+  for (std::int64_t& axis : axes) {
+    axis = static_cast<std::int64_t>(positive_axis(config, axis, call.shape(x).rank()));
+  }
+  return axes;
+}
+
 // Moves `axes` (ascending) to the end, runs `body`, moves them back.
 template <typename Body>
 ValueId with_axes_last(LayerCall& call, ValueId x, const std::vector<std::size_t>& axes,
@@ -91,12 +102,8 @@ void lower_layer_normalization(LayerCall& call) {
   const Config& config = call.config();
   const ValueId x = call.float_input();
   const bool rms = config.boolean("rms_scaling", false);
-  std::vector<std::size_t> axes;
-  std::vector<std::int64_t> configured{-1};
-  if (config.has("axis")) configured = config.integers("axis");
-  for (const std::int64_t axis : configured) {
-    axes.push_back(positive_axis(config, axis, call.shape(x).rank()));
-  }
+  const std::vector<std::int64_t> configured = axes_of(call, x);
+  std::vector<std::size_t> axes(configured.begin(), configured.end());
   std::ranges::sort(axes);
   Shape shape;
   for (const std::size_t axis : axes) shape.push_back(call.shape(x)[axis]);
@@ -170,16 +177,6 @@ ValueId by_squares(LayerCall& call, ValueId x, std::vector<std::int64_t> axes,
   const ValueId sum = ops.append(program::Reduce{kind, std::move(axes), true}, {squares});
   const ValueId factor = ops.append(program::Unary{{program::Function::kRsqrt}}, {inverse(sum)});
   return ops.append(program::Binary{program::Binary::Kind::kMultiply}, {x, factor});
-}
-
-std::vector<std::int64_t> axes_of(LayerCall& call, ValueId x) {
-  const Config& config = call.config();
-  std::vector<std::int64_t> axes{-1};
-  if (config.has("axis")) axes = config.integers("axis");
-  for (std::int64_t& axis : axes) {
-    axis = static_cast<std::int64_t>(positive_axis(config, axis, call.shape(x).rank()));
-  }
-  return axes;
 }
 
 void lower_rms_normalization(LayerCall& call) {
