@@ -91,9 +91,11 @@ void Product::multiply(std::size_t begin, std::size_t end, const float* const* p
     tile.out = output.y + at;
     tile.residual = output.residual != nullptr ? output.residual + at : nullptr;
     functions[rows - 1](tile);
-    if (activate_ != nullptr) {
-      activate_(activation_, tile.out, rows, tile.columns, output.stride);
-    }
+    if (activate_ == nullptr) return;
+    // Dense rows are one long one, which fills vectors better where there are few columns.
+    const bool dense = output.stride == tile.columns;
+    activate_(activation_, tile.out, dense ? 1 : rows, dense ? rows * tile.columns : tile.columns,
+              output.stride);
   };
   for (std::size_t block = begin; block < end; ++block) {
     std::size_t row = row_of(block);
