@@ -11,21 +11,40 @@ namespace {
 
 std::string_view function_name(Function function) {
   static constexpr std::array<std::string_view, static_cast<std::size_t>(Function::kErf) + 1>
-      kNames{"identity",    "relu",           "elu",         "selu",         "celu",
-             "gelu",        "gelu_tanh",      "sigmoid",     "hard_sigmoid", "silu",
-             "hard_silu",   "tanh",           "hard_tanh",   "tanh_shrink",  "softplus",
-             "softsign",    "soft_shrink",    "hard_shrink", "threshold",    "squareplus",
-             "sparse_plus", "sparse_sigmoid", "log_sigmoid", "mish",         "exp",
-             "log",         "sqrt",           "rsqrt",       "square",       "abs",
-             "negative",    "reciprocal",     "sign",        "erf"};
+      kNames{"identity",     "relu",
+             "elu",          "selu",
+             "celu",         "gelu",
+             "gelu_tanh",    "sigmoid",
+             "hard_sigmoid", "silu",
+             "hard_silu",    "tanh",
+             "hard_tanh",    "tanh_shrink",
+             "softplus",     "softsign",
+             "soft_shrink",  "hard_shrink",
+             "threshold",    "squareplus",
+             "sparse_plus",  "sparse_sigmoid",
+             "log_sigmoid",  "mish",
+             "exp",          "log",
+             "sqrt",         "rsqrt",
+             "square",       "abs",
+             "negative",     "reciprocal",
+             "sign",         "log1p",
+             "expm1",        "sin",
+             "cos",          "tan",
+             "arcsin",       "arccos",
+             "arctan",       "sinh",
+             "cosh",         "arcsinh",
+             "arccosh",      "arctanh",
+             "floor",        "ceil",
+             "round",        "truncate",
+             "erf"};
   return kNames[static_cast<std::size_t>(function)];
 }
 
 std::string_view binary_name(Binary::Kind kind) {
   static constexpr std::array<std::string_view, static_cast<std::size_t>(Binary::Kind::kOr) + 1>
-      kNames{"add",           "subtract", "multiply",   "divide",    "maximum",
-             "minimum",       "power",    "equal",      "not_equal", "greater",
-             "greater_equal", "less",     "less_equal", "and",       "or"};
+      kNames{"add",     "subtract",      "multiply", "divide",     "maximum", "minimum",
+             "power",   "floor_divide",  "modulo",   "arctan2",    "equal",   "not_equal",
+             "greater", "greater_equal", "less",     "less_equal", "and",     "or"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -173,6 +192,13 @@ struct Attributes {
         " {} {} of {}{}", kKinds[static_cast<std::size_t>(op.kind)],
         op.size != 0 ? fmt::format("to {}", op.size) : fmt::format("by {}", op.factor), op.axis,
         op.antialias ? " antialiased" : "");
+  }
+  std::string operator()(const ArgReduce& op) const {
+    return fmt::format(" {} over {}", op.kind == ArgReduce::Kind::kMax ? "max" : "min", op.axis);
+  }
+  std::string operator()(const Cumulate& op) const {
+    return fmt::format(" {} along {}", op.kind == Cumulate::Kind::kSum ? "sum" : "product",
+                       op.axis);
   }
   std::string operator()(const Cast& op) const { return fmt::format(" to {}", dtype_name(op.to)); }
   std::string operator()(const Recurrent& op) const {

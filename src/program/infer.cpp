@@ -181,26 +181,20 @@ struct Infer {
     require_float(operands[1], "the right matrix");
     const Shape& a = x().shape;
     const Shape& b = operands[1].shape;
-    if (a.rank() < 2 || a.rank() != b.rank()) {
+    const auto cannot = [&] {
       fail(fmt::format("matrices of shapes {} and {} cannot be multiplied", a.to_string(),
                        b.to_string()));
-    }
-    const std::size_t rank = a.rank();
-    const std::int64_t m = a[rank - (op.transpose_a ? 1 : 2)];
-    const std::int64_t ka = a[rank - (op.transpose_a ? 2 : 1)];
-    const std::int64_t kb = b[rank - (op.transpose_b ? 1 : 2)];
-    const std::int64_t n = b[rank - (op.transpose_b ? 2 : 1)];
-    Shape result = a;
-    for (std::size_t i = 0; i + 2 < rank; ++i) {
-      if (!compatible(a[i], b[i])) fail("the batches of two matrix products differ");
-      if (a[i] == kUnknown) result[i] = b[i];
-    }
-    if (!compatible(ka, kb)) {
-      fail(fmt::format("matrices of shapes {} and {} cannot be multiplied", a.to_string(),
-                       b.to_string()));
-    }
-    result[rank - 2] = m;
-    result[rank - 1] = n;
+    };
+    if (a.rank() < 2 || b.rank() < 2) cannot();
+    const std::int64_t m = a[a.rank() - (op.transpose_a ? 1 : 2)];
+    const std::int64_t ka = a[a.rank() - (op.transpose_a ? 2 : 1)];
+    const std::int64_t kb = b[b.rank() - (op.transpose_b ? 1 : 2)];
+    const std::int64_t n = b[b.rank() - (op.transpose_b ? 2 : 1)];
+    if (!compatible(ka, kb)) cannot();
+    Shape result =
+        broadcast(Shape(a.dims().first(a.rank() - 2)), Shape(b.dims().first(b.rank() - 2)));
+    result.push_back(m);
+    result.push_back(n);
     return {{DType::kFloat32, result}};
   }
 
@@ -303,6 +297,7 @@ struct Infer {
       fail(fmt::format("{} and {} tensors cannot be combined", dtype_name(x().dtype),
                        dtype_name(b.dtype)));
     }
+    if (op.kind == Binary::Kind::kArctan2) require_float(x(), "the input");
     if (op.kind >= Binary::Kind::kAnd && x().dtype != DType::kBool) {
       fail(fmt::format("and and or need bool tensors, not {}", dtype_name(x().dtype)));
     }
@@ -470,6 +465,18 @@ struct Infer {
     return {{x().dtype, result}};
   }
 
+  std::vector<ValueType> operator()(const ArgReduce& op) const {
+    Shape result = x().shape;
+    const std::size_t axis = axis_of(op.axis, result.rank());
+    if (result[axis] == 0) fail("there is no largest or smallest of no elements");
+    result.erase(axis);
+    return {{DType::kInt32, result}};
+  }
+  std::vector<ValueType> operator()(const Cumulate& op) const {
+    axis_of(op.axis, x().shape.rank());
+    if (x().dtype == DType::kBool) fail("sums and products need numbers, not bools");
+    return {x()};
+  }
   std::vector<ValueType> operator()(const Cast& op) const { return {{op.to, x().shape}}; }
   std::vector<ValueType> operator()(const Recurrent& op) const;
   std::vector<ValueType> operator()(const ConvLstm& op) const;
@@ -560,21 +567,12 @@ std::vector<ValueType> Infer::operator()(const Slice& op) const {
   ValueType result = x();
   const std::size_t axis = axis_of(op.axis, result.shape.rank());
   const std::int64_t size = result.shape[axis];
-  if (op.step != 1 && op.step != -1) fail("a slice has a step other than 1 or -1");
+  if (op.step == 0 || std::abs(op.step) > kMaxDimension) fail("a slice has a step out of range");
   if (size == kUnknown) {
-    if (op.begin || op.end) result.shape[axis] = kUnknown;
+    if (op.begin || op.end || std::abs(op.step) != 1) result.shape[axis] = kUnknown;
     return {result};
   }
-  const auto place = [size](std::int64_t i) {
-    return std::clamp<std::int64_t>(i < 0 ? i + size : i, 0, size);
-  };
-  if (op.step == 1) {
-    const std::int64_t begin = place(op.begin.value_or(0));
-    const std::int64_t end = place(op.end.value_or(size));
-    result.shape[axis] = std::max<std::int64_t>(end - begin, 0);
-  } else if (op.begin || op.end) {
-    fail("a reversed slice must be of the whole axis");
-  }
+  result.shape[axis] = slice_axis(op, size).count;
   return {result};
 }
 

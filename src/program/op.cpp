@@ -11,7 +11,8 @@ std::string_view op_name(const Op& op) noexcept {
       "Reduce",    "Unary",   "Binary",    "Not",           "Select",        "Affine",
       "Chain",     "Softmax", "Sparsemax", "LayerNorm",     "L2Normalize",   "Gather",
       "Transpose", "Reshape", "Concat",    "Slice",         "Pad",           "Tile",
-      "Resample",  "Cast",    "Recurrent", "ConvLstm",      "Attention"};
+      "Resample",  "Cast",    "Recurrent", "ConvLstm",      "Attention",     "ArgReduce",
+      "Cumulate"};
   return kNames[op.index()];
 }
 
@@ -37,6 +38,22 @@ WindowAxis window_axis(const Window& window, std::size_t axis, std::int64_t size
       break;
   }
   return {.output = size < extent ? 0 : (size - extent) / stride + 1, .before = 0};
+}
+
+SliceAxis slice_axis(const Slice& op, std::int64_t size) {
+  // Backwards the axis starts at its last element, and ends before its first.
+  const bool forwards = op.step > 0;
+  const auto place = [&](const std::optional<std::int64_t>& bound, std::int64_t absent) {
+    if (!bound) return absent;
+    const std::int64_t i = *bound < 0 ? *bound + size : *bound;
+    return forwards ? std::clamp<std::int64_t>(i, 0, size)
+                    : std::clamp<std::int64_t>(i, -1, size - 1);
+  };
+  const std::int64_t begin = place(op.begin, forwards ? 0 : size - 1);
+  const std::int64_t end = place(op.end, forwards ? size : -1);
+  const std::int64_t span = forwards ? end - begin : begin - end;
+  const std::int64_t stride = forwards ? op.step : -op.step;
+  return {.begin = begin, .count = span <= 0 ? 0 : (span - 1) / stride + 1};
 }
 
 }  // namespace kerf::program

@@ -51,6 +51,23 @@ enum class Function : std::uint8_t {
   kNegative,
   kReciprocal,
   kSign,
+  kLog1p,
+  kExpm1,
+  kSin,
+  kCos,
+  kTan,
+  kArcsin,
+  kArccos,
+  kArctan,
+  kSinh,
+  kCosh,
+  kArcsinh,
+  kArccosh,
+  kArctanh,
+  kFloor,
+  kCeil,
+  kRound,  // halves to even
+  kTruncate,
   kErf,
 };
 
@@ -92,8 +109,8 @@ struct Linear {
   Epilogue epilogue;
   friend bool operator==(const Linear&, const Linear&) = default;
 };
-// a (..., m, k), b (..., k, n), equal leading dimensions -> (..., m, n). Flags transpose the last
-// two axes of an operand.
+// a (..., m, k), b (..., k, n) -> (..., m, n); the leading dimensions broadcast as NumPy's do.
+// Flags transpose the last two axes of an operand.
 struct MatMul {
   bool transpose_a = false;
   bool transpose_b = false;
@@ -161,6 +178,9 @@ struct Binary {
     kMaximum,
     kMinimum,
     kPower,
+    kFloorDivide,
+    kModulo,   // has the sign of b
+    kArctan2,  // floats only
     kEqual,
     kNotEqual,
     kGreater,
@@ -265,8 +285,8 @@ struct Concat {
   std::int64_t axis = -1;
   friend bool operator==(const Concat&, const Concat&) = default;
 };
-// x[..., begin:end:step, ...] on one axis; negative counts from the end, an absent end is the end.
-// step may be -1 (then begin absent = last).
+// x[..., begin:end:step, ...] on one axis, as NumPy does it: negative counts from the end, what
+// lies outside is cut off, and an absent bound is where the axis starts or ends. step is not 0.
 struct Slice {
   std::int64_t axis = 0;
   std::optional<std::int64_t> begin;
@@ -308,6 +328,19 @@ struct Resample {
   std::int64_t factor = 1;
   bool antialias = false;
   friend bool operator==(const Resample&, const Resample&) = default;
+};
+// x -> the place along `axis` (int32) of the first element that no other exceeds (kMax) or
+// undercuts (kMin), a NaN before all; the axis is dropped.
+struct ArgReduce {
+  enum class Kind : std::uint8_t { kMax, kMin } kind = Kind::kMax;
+  std::int64_t axis = -1;
+  friend bool operator==(const ArgReduce&, const ArgReduce&) = default;
+};
+// x -> the sums or products of all elements up to each along `axis`.
+struct Cumulate {
+  enum class Kind : std::uint8_t { kSum, kProduct } kind = Kind::kSum;
+  std::int64_t axis = -1;
+  friend bool operator==(const Cumulate&, const Cumulate&) = default;
 };
 struct Cast {
   DType to = DType::kFloat32;
@@ -367,7 +400,7 @@ struct Attention {
 using Op = std::variant<Linear, MatMul, Conv, DepthwiseConv, ConvTranspose, Pool, Reduce, Unary,
                         Binary, Not, Select, Affine, Chain, Softmax, Sparsemax, LayerNorm,
                         L2Normalize, Gather, Transpose, Reshape, Concat, Slice, Pad, Tile, Resample,
-                        Cast, Recurrent, ConvLstm, Attention>;
+                        Cast, Recurrent, ConvLstm, Attention, ArgReduce, Cumulate>;
 
 // "Linear", "Conv", ...
 std::string_view op_name(const Op& op) noexcept;
@@ -416,5 +449,12 @@ struct WindowAxis {
   std::int64_t before = 0;  // cells of padding
 };
 WindowAxis window_axis(const Window& window, std::size_t axis, std::int64_t size);
+
+// The elements that a slice takes of an axis of `size`: `count` of them from `begin` on.
+struct SliceAxis {
+  std::int64_t begin = 0;
+  std::int64_t count = 0;
+};
+SliceAxis slice_axis(const Slice& op, std::int64_t size);
 
 }  // namespace kerf::program

@@ -108,7 +108,9 @@ TEST(Kernels, BinaryOfEveryDtype) {
   for (int i = 0; i <= static_cast<int>(Binary::Kind::kOr); ++i) {
     const auto kind = static_cast<Binary::Kind>(i);
     const bool arithmetic = kind == Binary::Kind::kSubtract || kind == Binary::Kind::kDivide ||
-                            kind == Binary::Kind::kPower;
+                            kind == Binary::Kind::kPower || kind == Binary::Kind::kArctan2;
+    // Exact or wrong: see the test of remainders.
+    if (kind == Binary::Kind::kFloorDivide || kind == Binary::Kind::kModulo) continue;
     for (const DType dtype : {DType::kFloat32, DType::kFloat64, DType::kInt32, DType::kInt64,
                               DType::kUInt8, DType::kBool}) {
       if (dtype == DType::kBool && (arithmetic || kind == Binary::Kind::kAdd)) continue;
@@ -116,6 +118,7 @@ TEST(Kernels, BinaryOfEveryDtype) {
       if (logic && dtype != DType::kBool) continue;
       // Integer quotients truncate, and powers overflow: see the test of integers.
       if (arithmetic && dtype != DType::kFloat32 && dtype != DType::kFloat64) continue;
+      if (kind == Binary::Kind::kArctan2 && dtype != DType::kFloat32) continue;
       for (const Shape& shape : {Shape{}, Shape{3, 5}, Shape{2, 0}, Shape{67}, Shape{20, 1009}}) {
         Tensor a = random.tensor(dtype, shape);
         const Tensor b = random.tensor(dtype, shape);
@@ -126,6 +129,18 @@ TEST(Kernels, BinaryOfEveryDtype) {
           continue;
         check(Binary{kind}, {a, b});
       }
+    }
+  }
+}
+
+// Python's: the remainder has the sign of the divisor.
+TEST(Kernels, RemaindersOfEveryDtype) {
+  const std::vector<float> a{7, -7, 7, -7, 6, -6, 0};
+  const std::vector<float> b{3, 3, -3, -3, 3, -3, 5};
+  for (const DType dtype : {DType::kFloat32, DType::kFloat64, DType::kInt32, DType::kInt64}) {
+    for (const Binary::Kind kind : {Binary::Kind::kFloorDivide, Binary::Kind::kModulo}) {
+      check(Binary{kind}, {Tensor::floats({7}, a).cast(dtype), Tensor::floats({7}, b).cast(dtype)},
+            0);
     }
   }
 }
@@ -393,6 +408,9 @@ TEST(Kernels, MovingElements) {
         check(program::Slice{.axis = axis, .begin = -2}, {x}, 0);
         check(program::Slice{.axis = axis, .begin = 9, .end = 2}, {x}, 0);
         check(program::Slice{.axis = axis, .step = -1}, {x}, 0);
+        check(program::Slice{.axis = axis, .begin = 1, .step = 2}, {x}, 0);
+        check(program::Slice{.axis = axis, .begin = -2, .end = -9, .step = -3}, {x}, 0);
+        check(program::Slice{.axis = axis, .begin = 99, .end = 0, .step = -2}, {x}, 0);
         std::vector<std::int64_t> before(shape.rank());
         std::vector<std::int64_t> after(shape.rank());
         check(program::Pad{before, after}, {x}, 0);
@@ -431,6 +449,25 @@ TEST(Kernels, Resample) {
   check(program::Resample{.kind = Kind::kLinear, .axis = 2, .factor = 2},
         {random.floats({2, 40, 50, 33})}, 1e-5);
   check(program::Resample{.axis = 1, .factor = 2}, {random.floats({2, 40, 50, 33})}, 0);
+}
+
+TEST(Kernels, ArgReduceAndCumulate) {
+  Random random;
+  for (const Shape& shape : shapes()) {
+    for (const DType dtype : {DType::kFloat32, DType::kInt32, DType::kInt64}) {
+      const Tensor x = random.tensor(dtype, shape);
+      for (std::int64_t axis = 0; axis < static_cast<std::int64_t>(shape.rank()); ++axis) {
+        check(program::Cumulate{.axis = axis}, {x}, 1e-5);
+        if (shape[static_cast<std::size_t>(axis)] == 0) continue;
+        check(program::ArgReduce{.kind = program::ArgReduce::Kind::kMax, .axis = axis}, {x}, 0);
+        check(program::ArgReduce{.kind = program::ArgReduce::Kind::kMin, .axis = axis}, {x}, 0);
+      }
+    }
+  }
+  check(program::Cumulate{.kind = program::Cumulate::Kind::kProduct}, {random.floats({3, 7})},
+        1e-5);
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  check(program::ArgReduce{}, {Tensor::floats({5}, std::vector<float>{1, 3, nan, 4, nan})}, 0);
 }
 
 TEST(Kernels, CastAndNot) {

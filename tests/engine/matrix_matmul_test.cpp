@@ -38,6 +38,24 @@ TEST_P(MatMulTest, AgreesWithTheDefinition) {
   }
 }
 
+TEST_P(MatMulTest, BroadcastsLeadingDimensions) {
+  Random random(23);
+  const std::vector<std::pair<Shape, Shape>> cases{
+      {{3}, {}}, {{}, {3}}, {{2, 1}, {1, 3}}, {{2, 3}, {3}}, {{1}, {4, 2}}};
+  for (const auto& [a, b] : cases) {
+    const program::MatMul op{.transpose_b = a.rank() == 2};
+    Shape left = a;
+    left.push_back(5);
+    left.push_back(7);
+    Shape right = b;
+    right.push_back(op.transpose_b ? 4 : 7);
+    right.push_back(op.transpose_b ? 7 : 4);
+    const std::vector<Operand> operands{random.floats(left), random.floats(right)};
+    expect_close(run_kernel(op, operands), reference(op, operands),
+                 left.to_string() + " by " + right.to_string());
+  }
+}
+
 TEST_P(MatMulTest, GivesTheSameBitsForAnyNumberOfThreads) {
   Random random(22);
   ThreadPool pool(3);

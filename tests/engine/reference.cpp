@@ -31,6 +31,12 @@ double combine(Binary::Kind kind, double a, double b) {
       return std::isnan(a) || std::isnan(b) ? a + b : std::min(a, b);
     case Binary::Kind::kPower:
       return std::pow(a, b);
+    case Binary::Kind::kFloorDivide:
+      return std::floor(a / b);
+    case Binary::Kind::kModulo:
+      return a - b * std::floor(a / b);
+    case Binary::Kind::kArctan2:
+      return std::atan2(a, b);
     case Binary::Kind::kEqual:
       return a == b ? 1 : 0;
     case Binary::Kind::kNotEqual:
@@ -263,6 +269,7 @@ void compute(const program::Slice& op, Operands x, Results y) {
   const std::int64_t size = x[0].shape[axis];
   std::int64_t begin = op.begin.value_or(op.step < 0 ? size - 1 : 0);
   if (begin < 0 && op.begin) begin = std::max<std::int64_t>(begin + size, 0);
+  if (op.step < 0) begin = std::min(begin, size - 1);
   for_each(y[0].shape, [&](const Index& i) {
     Index from = i;
     from[axis] = begin + i[axis] * op.step;
@@ -335,6 +342,32 @@ void compute(const program::Resample& op, Operands x, Results y) {
       maximum = combine(Binary::Kind::kMaximum, maximum, value);
     }
     y[0][i] = op.kind == Kind::kMax ? maximum : sum / weights;
+  });
+}
+
+void compute(const program::ArgReduce& op, Operands x, Results y) {
+  const std::size_t axis = positive(op.axis, x[0].shape);
+  for_each(y[0].shape, [&](Index i) {
+    const Index result = i;
+    i.insert(i.begin() + static_cast<std::ptrdiff_t>(axis), 0);
+    const std::vector<double> numbers = line(x[0], i, axis);
+    const auto best = op.kind == program::ArgReduce::Kind::kMax ? std::ranges::max_element(numbers)
+                                                                : std::ranges::min_element(numbers);
+    const auto nan = std::ranges::find_if(numbers, [](double v) { return std::isnan(v); });
+    y[0][result] = static_cast<double>((nan != numbers.end() ? nan : best) - numbers.begin());
+  });
+}
+
+void compute(const program::Cumulate& op, Operands x, Results y) {
+  const std::size_t axis = positive(op.axis, x[0].shape);
+  const bool sum = op.kind == program::Cumulate::Kind::kSum;
+  for_each(y[0].shape, [&](const Index& i) {
+    double total = sum ? 0 : 1;
+    Index from = i;
+    for (from[axis] = 0; from[axis] <= i[axis]; ++from[axis]) {
+      total = sum ? total + x[0][from] : total * x[0][from];
+    }
+    y[0][i] = total;
   });
 }
 
@@ -432,6 +465,40 @@ double apply(const program::Activation& f, double x) {
       return 1 / x;
     case Function::kSign:
       return x > 0 ? 1 : x < 0 ? -1 : 0;
+    case Function::kLog1p:
+      return std::log1p(x);
+    case Function::kExpm1:
+      return std::expm1(x);
+    case Function::kSin:
+      return std::sin(x);
+    case Function::kCos:
+      return std::cos(x);
+    case Function::kTan:
+      return std::tan(x);
+    case Function::kArcsin:
+      return std::asin(x);
+    case Function::kArccos:
+      return std::acos(x);
+    case Function::kArctan:
+      return std::atan(x);
+    case Function::kSinh:
+      return std::sinh(x);
+    case Function::kCosh:
+      return std::cosh(x);
+    case Function::kArcsinh:
+      return std::asinh(x);
+    case Function::kArccosh:
+      return std::acosh(x);
+    case Function::kArctanh:
+      return std::atanh(x);
+    case Function::kFloor:
+      return std::floor(x);
+    case Function::kCeil:
+      return std::ceil(x);
+    case Function::kRound:
+      return std::nearbyint(x);
+    case Function::kTruncate:
+      return std::trunc(x);
     case Function::kErf:
       return std::erf(x);
   }

@@ -59,16 +59,23 @@ void compute(const program::Linear& op, Operands x, Results y) {
 }
 
 void compute(const program::MatMul& op, Operands x, Results y) {
-  const std::size_t rank = x[0].shape.rank();
-  const std::int64_t inner = x[0].shape[rank - (op.transpose_a ? 2 : 1)];
+  const std::int64_t inner = x[0].shape[x[0].shape.rank() - (op.transpose_a ? 2 : 1)];
+  const auto of = [](const Values& matrices, const Index& batch, std::int64_t row,
+                     std::int64_t column) {
+    Index own(matrices.shape.rank() - 2);
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      own[i] = matrices.shape[i] == 1 ? 0 : batch[batch.size() - own.size() + i];
+    }
+    return matrices[with(own, {row, column})];
+  };
   for_each(y[0].shape, [&](const Index& i) {
     const Index batch(i.begin(), i.end() - 2);
-    const std::int64_t m = i[rank - 2];
-    const std::int64_t n = i[rank - 1];
+    const std::int64_t m = i[i.size() - 2];
+    const std::int64_t n = i.back();
     double sum = 0;
     for (std::int64_t k = 0; k < inner; ++k) {
-      sum += x[0][op.transpose_a ? with(batch, {k, m}) : with(batch, {m, k})] *
-             x[1][op.transpose_b ? with(batch, {n, k}) : with(batch, {k, n})];
+      sum += (op.transpose_a ? of(x[0], batch, k, m) : of(x[0], batch, m, k)) *
+             (op.transpose_b ? of(x[1], batch, n, k) : of(x[1], batch, k, n));
     }
     y[0][i] = sum * op.scale;
   });

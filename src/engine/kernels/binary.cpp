@@ -49,6 +49,12 @@ T combine(T a, T b) noexcept {
   if constexpr (kKind == Kind::kDivide) return a / b;
   if constexpr (kKind == Kind::kMaximum) return a > b || a != a ? a : b;
   if constexpr (kKind == Kind::kMinimum) return a < b || a != a ? a : b;
+  if constexpr (kKind == Kind::kFloorDivide) return std::floor(a / b);
+  if constexpr (kKind == Kind::kModulo) {
+    const T rest = std::fmod(a, b);
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+  }
+  if constexpr (kKind == Kind::kArctan2) return std::atan2(a, b);
   return std::pow(a, b);
 }
 
@@ -77,7 +83,12 @@ T combine(T a, T b) noexcept {
   if constexpr (kKind == Kind::kMinimum) return std::min(a, b);
   if constexpr (kKind == Kind::kPower) return power(a, b);
   if (b == 0) return 0;
-  if (std::is_signed_v<T> && b == static_cast<T>(-1)) return static_cast<T>(0 - x);
+  if (std::is_signed_v<T> && b == static_cast<T>(-1)) {
+    return kKind == Kind::kModulo ? T{0} : static_cast<T>(0 - x);
+  }
+  const bool rounds_up = std::is_signed_v<T> && a % b != 0 && (a < 0) != (b < 0);
+  if constexpr (kKind == Kind::kModulo) return static_cast<T>(rounds_up ? a % b + b : a % b);
+  if constexpr (kKind == Kind::kFloorDivide) return static_cast<T>(rounds_up ? a / b - 1 : a / b);
   return static_cast<T>(a / b);
 }
 
@@ -166,6 +177,17 @@ KernelPtr make_binary(Kind kind, const KernelSpec& spec) {
       break;
     case Kind::kDivide:
       if constexpr (!kBool) return std::make_unique<BinaryKernel<Kind::kDivide, T>>(spec);
+      break;
+    case Kind::kFloorDivide:
+      if constexpr (!kBool) return std::make_unique<BinaryKernel<Kind::kFloorDivide, T>>(spec);
+      break;
+    case Kind::kModulo:
+      if constexpr (!kBool) return std::make_unique<BinaryKernel<Kind::kModulo, T>>(spec);
+      break;
+    case Kind::kArctan2:
+      if constexpr (std::is_floating_point_v<T>) {
+        return std::make_unique<BinaryKernel<Kind::kArctan2, T>>(spec);
+      }
       break;
     case Kind::kPower:
       if constexpr (!kBool) return std::make_unique<BinaryKernel<Kind::kPower, T>>(spec);

@@ -70,6 +70,17 @@ void combine(Binary::Kind kind, const A& a, const B& b, float* y, std::size_t co
       return loop(a, b, y, count, [](Vector u, Vector v) {
         return hn::IfThenElse(hn::IsNaN(u), u, hn::Min(u, v));
       });
+    case Binary::Kind::kFloorDivide:
+      return loop(a, b, y, count, [](Vector u, Vector v) { return hn::Floor(hn::Div(u, v)); });
+    case Binary::Kind::kModulo:
+      for (std::size_t i = 0; i < count; ++i) {
+        const float rest = std::fmod(a.at(i), b.at(i));
+        y[i] = rest != 0 && (rest < 0) != (b.at(i) < 0) ? rest + b.at(i) : rest;
+      }
+      return;
+    case Binary::Kind::kArctan2:
+      for (std::size_t i = 0; i < count; ++i) y[i] = std::atan2(a.at(i), b.at(i));
+      return;
     default:
       for (std::size_t i = 0; i < count; ++i) y[i] = std::pow(a.at(i), b.at(i));
   }

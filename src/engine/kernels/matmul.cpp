@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "engine/kernel.h"
+#include "engine/kernels/axes.h"
 #include "engine/kernels/product.h"
 #include "engine/kernels/transpose_floats.h"
 #include "engine/parallel.h"
@@ -21,8 +22,13 @@ class MatMulKernel final : public Kernel {
   MatMulKernel(const program::MatMul& op, const KernelSpec& spec) : op_(op) {
     const Shape& a = spec.operands[0].shape;
     const Shape& y = spec.results[0].shape;
-    batch_ = 1;
-    for (std::size_t i = 0; i + 2 < y.rank(); ++i) batch_ *= static_cast<std::size_t>(y[i]);
+    const auto leading = [](const Shape& shape) {
+      return Shape(shape.dims().first(shape.rank() - 2));
+    };
+    const Shape of_a = leading(a);
+    const Shape of_b = leading(spec.operands[1].shape);
+    loops_ = broadcast_loops<2>(leading(y), {&of_a, &of_b});
+    batch_ = loops_.rows() * loops_.columns();
     rows_ = static_cast<std::size_t>(y[y.rank() - 2]);
     columns_ = static_cast<std::size_t>(y[y.rank() - 1]);
     depth_ = static_cast<std::size_t>(a[a.rank() - (op.transpose_a ? 2 : 1)]);
@@ -71,8 +77,13 @@ class MatMulKernel final : public Kernel {
 
   void multiply(const KernelRun& run, std::size_t i, std::byte* scratch,
                 ThreadPool* pool) const noexcept {
-    const float* a = static_cast<const float*>(run.operands[0]) + i * rows_ * depth_;
-    const float* b = static_cast<const float*>(run.operands[1]) + i * depth_ * columns_;
+    const auto at = loops_.at(i / loops_.columns());
+    const std::size_t inner = i % loops_.columns();
+    const auto matrix = [&](std::size_t operand) {
+      return at[operand] + inner * loops_.strides[operand][loops_.rank - 1];
+    };
+    const float* a = static_cast<const float*>(run.operands[0]) + matrix(0) * rows_ * depth_;
+    const float* b = static_cast<const float*>(run.operands[1]) + matrix(1) * depth_ * columns_;
     auto* panels = reinterpret_cast<float*>(scratch);
     const PanelLayout& layout = product_.layout();
     const double seconds = static_cast<double>(layout.floats()) / kPackedFloatsPerSecond;
@@ -100,6 +111,7 @@ class MatMulKernel final : public Kernel {
   }
 
   program::MatMul op_;
+  LoopNest<2> loops_;  // over the products: which matrices each multiplies
   std::size_t batch_ = 1;
   std::size_t rows_ = 0;
   std::size_t columns_ = 0;

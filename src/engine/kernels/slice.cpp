@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cstring>
 #include <memory>
 
@@ -12,20 +11,15 @@ namespace {
 
 class SliceKernel final : public Kernel {
  public:
-  SliceKernel(const program::Slice& op, const KernelSpec& spec) : backwards_(op.step < 0) {
+  SliceKernel(const program::Slice& op, const KernelSpec& spec) {
     const AxisSplit from = split_at(spec.operands[0].shape, op.axis);
-    const AxisSplit to = split_at(spec.results[0].shape, op.axis);
+    const auto taken = program::slice_axis(op, static_cast<std::int64_t>(from.size));
     outer_ = from.outer;
-    size_ = to.size;
+    size_ = static_cast<std::size_t>(taken.count);
     unit_ = from.inner * element_size(spec.operands[0]);
     stride_ = from.size * unit_;
-    if (!backwards_) {
-      const auto size = static_cast<std::int64_t>(from.size);
-      const std::int64_t begin = op.begin.value_or(0);
-      begin_ = static_cast<std::size_t>(
-                   std::clamp<std::int64_t>(begin < 0 ? begin + size : begin, 0, size)) *
-               unit_;
-    }
+    begin_ = taken.begin * static_cast<std::ptrdiff_t>(unit_);
+    step_ = op.step * static_cast<std::ptrdiff_t>(unit_);
     seconds_ =
         static_cast<double>(outer_) * 3e-9 + static_cast<double>(outer_ * size_ * unit_) * 1e-10;
   }
@@ -34,16 +28,17 @@ class SliceKernel final : public Kernel {
     const auto* x = static_cast<const std::byte*>(run.operands[0]);
     auto* y = static_cast<std::byte*>(run.results[0]);
     const std::size_t block = size_ * unit_;
+    if (block == 0) return true;
     parallel_ranges(run.pool, outer_, seconds_, [&](std::size_t begin, std::size_t end) {
       for (std::size_t row = begin; row < end; ++row) {
         const std::byte* from = x + row * stride_ + begin_;
         std::byte* to = y + row * block;
-        if (!backwards_) {
+        if (step_ == static_cast<std::ptrdiff_t>(unit_)) {
           std::memcpy(to, from, block);
           continue;
         }
         for (std::size_t i = 0; i < size_; ++i) {
-          std::memcpy(to + i * unit_, from + (size_ - 1 - i) * unit_, unit_);
+          std::memcpy(to + i * unit_, from + static_cast<std::ptrdiff_t>(i) * step_, unit_);
         }
       }
     });
@@ -53,12 +48,12 @@ class SliceKernel final : public Kernel {
   double estimated_seconds() const noexcept override { return seconds_; }
 
  private:
-  bool backwards_;
   std::size_t outer_ = 1;
-  std::size_t size_ = 1;    // of the result's axis
-  std::size_t unit_ = 1;    // bytes of one step along the axis
-  std::size_t stride_ = 1;  // bytes of a block of the operand
-  std::size_t begin_ = 0;   // bytes
+  std::size_t size_ = 1;      // of the result's axis
+  std::size_t unit_ = 1;      // bytes of one step along the axis
+  std::size_t stride_ = 1;    // bytes of a block of the operand
+  std::ptrdiff_t begin_ = 0;  // bytes
+  std::ptrdiff_t step_ = 0;   // bytes
   double seconds_ = 0;
 };
 

@@ -7,6 +7,7 @@
 #define KERF_VECTOR_MATH_INL_H_
 #endif
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -253,10 +254,59 @@ KERF_FUNCTION(Reciprocal, hn::Div(hn::Set(d, 1.0F), x));
 KERF_FUNCTION(Sign, hn::IfThenElse(hn::Gt(hn::Abs(x), hn::Zero(d)),
                                    hn::CopySign(hn::Set(d, 1.0F), x), x));
 KERF_FUNCTION(ErfOf, Erf(d, x));
+KERF_FUNCTION(Floor, hn::Floor(x));
+KERF_FUNCTION(Ceil, hn::Ceil(x));
+KERF_FUNCTION(Round, hn::Round(x));
+KERF_FUNCTION(Truncate, hn::Trunc(x));
+// Functions that models use too rarely to be written in vectors: the library's, lane by lane.
+struct Lanewise {
+  float (*f)(float);
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V x) const {
+    HWY_ALIGN float lanes[hn::MaxLanes(d)];
+    hn::Store(x, d, lanes);
+    for (std::size_t i = 0; i < hn::Lanes(d); ++i) lanes[i] = f(lanes[i]);
+    return hn::Load(d, lanes);
+  }
+};
 
 #undef KERF_FUNCTION
 
 }  // namespace function
+
+inline float (*library_function(program::Function function))(float) {
+  using program::Function;
+  switch (function) {
+    case Function::kLog1p:
+      return [](float x) { return std::log1p(x); };
+    case Function::kExpm1:
+      return [](float x) { return std::expm1(x); };
+    case Function::kSin:
+      return [](float x) { return std::sin(x); };
+    case Function::kCos:
+      return [](float x) { return std::cos(x); };
+    case Function::kTan:
+      return [](float x) { return std::tan(x); };
+    case Function::kArcsin:
+      return [](float x) { return std::asin(x); };
+    case Function::kArccos:
+      return [](float x) { return std::acos(x); };
+    case Function::kArctan:
+      return [](float x) { return std::atan(x); };
+    case Function::kSinh:
+      return [](float x) { return std::sinh(x); };
+    case Function::kCosh:
+      return [](float x) { return std::cosh(x); };
+    case Function::kArcsinh:
+      return [](float x) { return std::asinh(x); };
+    case Function::kArccosh:
+      return [](float x) { return std::acosh(x); };
+    case Function::kArctanh:
+      return [](float x) { return std::atanh(x); };
+    default:
+      return [](float x) { return x; };
+  }
+}
 
 // Calls body(function) with the function object for `f`, of its own type for each
 // program::Function: function(d, v) -> v. What the body does, it does in a loop without a switch.
@@ -305,6 +355,12 @@ HWY_INLINE void with_activation(const program::Activation& f, const Body& body) 
       KERF_CASE(kReciprocal, Reciprocal);
       KERF_CASE(kSign, Sign);
       KERF_CASE(kErf, ErfOf);
+      KERF_CASE(kFloor, Floor);
+      KERF_CASE(kCeil, Ceil);
+      KERF_CASE(kRound, Round);
+      KERF_CASE(kTruncate, Truncate);
+    default:
+      return body(function::Lanewise{library_function(f.function)});
   }
 #undef KERF_CASE
 }

@@ -37,10 +37,10 @@ class Namer {
   void operator()(const ConvTranspose&) { copy_leading(1); }
   void operator()(const Pool& op) { slide(op.window); }
   void operator()(const MatMul& op) {
-    copy_leading(x().size() - 2);
-    proved_[x().size() - 2] = x()[x().size() - (op.transpose_a ? 1 : 2)];
     const Names& b = *operands_[1];
-    proved_[b.size() - 1] = b[b.size() - (op.transpose_b ? 2 : 1)];
+    broadcast(2);
+    proved_[proved_.size() - 2] = x()[x().size() - (op.transpose_a ? 1 : 2)];
+    proved_[proved_.size() - 1] = b[b.size() - (op.transpose_b ? 2 : 1)];
   }
   void operator()(const Reduce& op) {
     std::size_t at = 0;
@@ -76,6 +76,11 @@ class Namer {
       if (op.before[i] == 0 && op.after[i] == 0) proved_[i] = x()[i];
     }
   }
+  void operator()(const ArgReduce& op) {
+    const auto dropped =
+        static_cast<std::size_t>(op.axis < 0 ? op.axis + std::ssize(x()) : op.axis);
+    for (std::size_t i = 0; i < proved_.size(); ++i) proved_[i] = x()[i < dropped ? i : i + 1];
+  }
   void operator()(const Recurrent& op) { copy_leading(op.sequences ? 2 : 1); }
   void operator()(const ConvLstm& op) {
     const std::size_t steps = op.sequences ? 0 : 1;
@@ -101,8 +106,8 @@ class Namer {
     proved_[except] = 0;
   }
   // A dimension that all operands of that axis share, ones aside.
-  void broadcast() {
-    for (std::size_t i = 0; i < proved_.size(); ++i) {
+  void broadcast(std::size_t all_but_last = 0) {
+    for (std::size_t i = 0; i + all_but_last < proved_.size(); ++i) {
       std::int64_t common = 1;
       for (const Names* names : operands_) {
         const std::size_t missing = proved_.size() - names->size();
