@@ -1,7 +1,8 @@
-# Writes the table of layer files: src/layers/keras/NAME.cpp defines
+# Writes the table of layer files: src/layers/keras/NAME.cpp and src/layers/ops/NAME.cpp define
 # `void register_NAME(Registry&)` in kerf::layers. A new layer is a new file; nothing else changes.
 if(TARGET kerf_layers)
-  file(GLOB layer_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/layers/keras/*.cpp)
+  file(GLOB layer_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/layers/keras/*.cpp
+       ${CMAKE_SOURCE_DIR}/src/layers/ops/*.cpp)
   set(declarations "")
   set(calls "")
   foreach(file ${layer_files})

@@ -14,6 +14,7 @@
 #include "layers/config.h"
 #include "layers/lower.h"
 #include "layers/model_walk.h"
+#include "layers/operation.h"
 #include "layers/taken_masks.h"
 
 namespace kerf::formats {
@@ -127,12 +128,7 @@ class Reader {
       config.unsupported("dtype", fmt::format("inputs of the dtype '{}' are not supported", name));
     }
     // kerf computes in float32 and two integer types; narrower ones widen without loss.
-    DType used = DType::kFloat32;
-    if (*dtype == DType::kBool || *dtype == DType::kInt64) {
-      used = *dtype;
-    } else if (is_integer(*dtype)) {
-      used = *dtype == DType::kUInt32 || *dtype == DType::kUInt64 ? DType::kInt64 : DType::kInt32;
-    }
+    const DType used = layers::computed_dtype(*dtype);
     return {.tensor = skeleton_.builder.add_input(layer.name, Shape(dims), used)};
   }
 

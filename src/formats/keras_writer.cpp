@@ -16,6 +16,7 @@
 #include "formats/zip_writer.h"
 #include "kerf/error.h"
 #include "layers/model_spec.h"
+#include "layers/operation.h"
 
 namespace kerf::formats {
 namespace {
@@ -289,7 +290,8 @@ class Writer {
       const json::value* known = entry.identity.if_contains(key);
       result[key] = known != nullptr ? *known : otherwise;
     };
-    identity("module", entry.operation ? "keras.src.ops.numpy" : "keras.layers");
+    identity("module", entry.operation ? json::value(layers::operation_module(entry.class_name))
+                                       : json::value("keras.layers"));
     result["class_name"] = entry.class_name;
     result["config"] = entry.config;
     identity("registered_name",

@@ -99,11 +99,11 @@ class LayerCall {
 struct LayerDefinition {
   std::string class_name;
   bool operation = false;  // a keras.ops class ("NotEqual"), not a layer class
-  void (*lower)(LayerCall&) = nullptr;
+  std::function<void(LayerCall&)> lower;
 };
 
-// The classes kerf knows. Built once, on first use, from the files in layers/keras/ (each defines
-// one register function, which the build lists); read-only after that.
+// The classes kerf knows. Built once, on first use, from the files in layers/keras/ and layers/ops/
+// (each defines one register function, which the build lists); read-only after that.
 class Registry {
  public:
   static const Registry& instance();

@@ -49,7 +49,7 @@ std::string model_json(const LayerCase& layer) {
   replace("$all", R"({"args": [)" + (layer.inputs.size() > 1 ? "[" + all + "]" : all) +
                       R"(], "kwargs": {}})");
   return R"({"class_name": "Functional", "config": {"name": "model", "layers": [)" + layers +
-         R"({"module": "keras.layers", "class_name": ")" + layer.class_name +
+         R"({"module": ")" + layer.module + R"(", "class_name": ")" + layer.class_name +
          R"(", "name": "layer", "config": )" + layer.config + R"(, "inbound_nodes": [)" +
          arguments + R"(]}], "input_layers": [)" + ports +
          R"(], "output_layers": [["layer", 0, 0]]}})";
@@ -120,6 +120,8 @@ void expect_tensor(const Tensor& actual, const Shape& shape, std::span<const flo
     const float got = numbers.as<float>()[i];
     if (std::isnan(values[i])) {
       EXPECT_TRUE(std::isnan(got)) << "element " << i << " is " << got;
+    } else if (std::isinf(values[i])) {
+      EXPECT_EQ(got, values[i]) << "element " << i;
     } else {
       EXPECT_NEAR(got, values[i], 1e-5F * largest) << "element " << i;
     }

@@ -29,6 +29,7 @@ struct LayerCase {
   // The call's arguments as Keras 3 writes them, "$0" for the first tensor; empty: all inputs in
   // the first argument.
   std::string arguments = {};
+  std::string module = "keras.layers";  // of an operation: "keras.src.ops.numpy"
 };
 
 struct LayerResult {

@@ -1,0 +1,332 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <string_view>
+
+#include "layers/activation.h"
+#include "layers/operation.h"
+
+// Operations that look along axes: reductions, norms and what normalises by them.
+namespace kerf::layers {
+namespace {
+
+using program::Binary;
+using program::Function;
+using program::Reduce;
+using program::Reshape;
+
+bool keeps(const Operation& op) { return op.arguments().boolean("keepdims", false); }
+
+void lower_reduction(Operation& op) {
+  const std::string& name = op.class_name();
+  ValueId x = op.tensor("x");
+  const std::vector<std::int64_t> axes = op.axes("axis", op.rank(x));
+  Reduce::Kind kind = Reduce::Kind::kSum;
+  if (name == "Mean") {
+    kind = Reduce::Kind::kMean;
+    x = op.to_float(x);
+  } else if (name == "Max" || name == "Amax") {
+    kind = Reduce::Kind::kMax;
+  } else if (name == "Min" || name == "Amin") {
+    kind = Reduce::Kind::kMin;
+  } else if (name == "Prod") {
+    kind = Reduce::Kind::kProduct;
+  }
+  const bool extreme = kind == Reduce::Kind::kMax || kind == Reduce::Kind::kMin;
+  if (op.dtype(x) == DType::kBool) {
+    // The largest of bools is whether there is one, the least whether all are.
+    if (extreme) {
+      kind = kind == Reduce::Kind::kMax ? Reduce::Kind::kAny : Reduce::Kind::kAll;
+    } else {
+      x = op.cast(DType::kInt32, x);
+    }
+  }
+  x = op.cast(op.dtype_of("dtype", op.dtype(x)), x);
+  ValueId y = op.reduce(kind, axes, keeps(op), x);
+  if (op.has("initial")) {
+    y = op.binary(kind == Reduce::Kind::kMax ? Binary::Kind::kMaximum : Binary::Kind::kMinimum, y,
+                  op.number(op.arguments().number("initial", 0), op.dtype(y)));
+  }
+  op.output(y);
+}
+
+void lower_logic(Operation& op) {
+  const ValueId x = op.to_bool(op.tensor("x"));
+  const auto kind = op.class_name() == "Any" ? Reduce::Kind::kAny : Reduce::Kind::kAll;
+  op.output(op.reduce(kind, op.axes("axis", op.rank(x)), keeps(op), x));
+}
+
+void lower_count_nonzero(Operation& op) {
+  const ValueId x = op.cast(DType::kInt32, op.to_bool(op.tensor("x")));
+  op.output(op.reduce(Reduce::Kind::kSum, op.axes("axis", op.rank(x)), keeps(op), x));
+}
+
+struct Moments {
+  ValueId mean;      // with the axes kept
+  ValueId centred;   // x - mean
+  ValueId variance;  // of the population, with the axes kept
+};
+
+Moments moments(Operation& op, ValueId x, const std::vector<std::int64_t>& axes) {
+  Moments m{};
+  m.mean = op.reduce(Reduce::Kind::kMean, axes, true, x);
+  m.centred = op.binary(Binary::Kind::kSubtract, x, m.mean);
+  m.variance = op.reduce(Reduce::Kind::kMean, axes, true, op.unary({Function::kSquare}, m.centred));
+  return m;
+}
+
+// A result with kept axes as the call wants it.
+ValueId dropped(Operation& op, ValueId kept, const std::vector<std::int64_t>& axes, bool keep) {
+  if (keep || axes.empty()) return kept;
+  std::vector<std::int64_t> dims;
+  for (std::size_t i = 0; i < op.rank(kept); ++i) {
+    if (std::ranges::find(axes, static_cast<std::int64_t>(i)) == axes.end()) {
+      dims.push_back(Reshape::copy(i));
+    }
+  }
+  return op.reshape(std::move(dims), kept);
+}
+
+void lower_variance(Operation& op) {
+  const ValueId x = op.to_float(op.tensor("x"));
+  const std::vector<std::int64_t> axes = op.axes("axis", op.rank(x));
+  ValueId y = dropped(op, moments(op, x, axes).variance, axes, keeps(op));
+  if (op.class_name() == "Std") y = op.unary({Function::kSqrt}, y);
+  op.output(y);
+}
+
+void lower_moments(Operation& op) {
+  const ValueId x = op.to_float(op.tensor("x"));
+  const std::vector<std::int64_t> axes = op.axes("axes", op.rank(x));
+  const Moments m = moments(op, x, axes);
+  op.output(dropped(op, m.mean, axes, keeps(op)));
+  op.output(dropped(op, m.variance, axes, keeps(op)));
+}
+
+// log(sum(exp(x))), with the largest element taken out of the sum where it is finite.
+void lower_logsumexp(Operation& op) {
+  const ValueId x = op.to_float(op.tensor("x"));
+  const std::vector<std::int64_t> axes = op.axes("axis", op.rank(x));
+  const ValueId top = op.reduce(Reduce::Kind::kMax, axes, true, x);
+  const ValueId infinity = op.number(std::numeric_limits<double>::infinity(), DType::kFloat32);
+  const ValueId finite = op.binary(Binary::Kind::kLess, op.unary({Function::kAbs}, top), infinity);
+  const ValueId shift =
+      op.ops().append(program::Select{}, {finite, top, op.number(0, DType::kFloat32)});
+  const ValueId terms = op.unary({Function::kExp}, op.binary(Binary::Kind::kSubtract, x, shift));
+  const ValueId sum = op.reduce(Reduce::Kind::kSum, axes, true, terms);
+  const ValueId y = op.binary(Binary::Kind::kAdd, op.unary({Function::kLog}, sum), shift);
+  op.output(dropped(op, y, axes, keeps(op)));
+}
+
+// x as one axis, for operations that take all elements where no axis is given.
+ValueId along(Operation& op, ValueId x, std::size_t& axis) {
+  if (op.has("axis")) {
+    axis = op.axis("axis", 0, op.rank(x));
+    return x;
+  }
+  axis = 0;
+  return op.rank(x) == 1 ? x : op.reshape({Reshape::kInfer}, x);
+}
+
+void lower_arg_reduction(Operation& op) {
+  const ValueId x = op.tensor("x");
+  std::size_t axis = 0;
+  const ValueId line = along(op, x, axis);
+  program::ArgReduce reduce{.axis = static_cast<std::int64_t>(axis)};
+  if (op.class_name() == "Argmin") reduce.kind = program::ArgReduce::Kind::kMin;
+  ValueId y = op.ops().append(reduce, {line});
+  if (keeps(op)) {
+    std::vector<std::int64_t> dims;
+    for (std::size_t i = 0; i < op.rank(x); ++i) {
+      const bool reduced = !op.has("axis") || i == axis;
+      dims.push_back(reduced ? 1 : Reshape::copy(i < axis ? i : i - 1));
+    }
+    y = op.reshape(std::move(dims), y);
+  }
+  op.output(y);
+}
+
+void lower_cumulation(Operation& op) {
+  ValueId x = op.tensor("x");
+  x = op.cast(op.dtype_of("dtype", op.dtype(x) == DType::kBool ? DType::kInt32 : op.dtype(x)), x);
+  std::size_t axis = 0;
+  x = along(op, x, axis);
+  program::Cumulate cumulate{.axis = static_cast<std::int64_t>(axis)};
+  if (op.class_name() == "Cumprod") cumulate.kind = program::Cumulate::Kind::kProduct;
+  op.output(op.ops().append(cumulate, {x}));
+}
+
+// The norm of order p over axes, which stay.
+ValueId norm(Operation& op, ValueId x, const std::vector<std::int64_t>& axes, double order) {
+  if (order == 2) {
+    return op.unary({Function::kSqrt},
+                    op.reduce(Reduce::Kind::kSum, axes, true, op.unary({Function::kSquare}, x)));
+  }
+  const ValueId sizes = op.unary({Function::kAbs}, x);
+  if (std::isinf(order)) {
+    return op.reduce(order > 0 ? Reduce::Kind::kMax : Reduce::Kind::kMin, axes, true, sizes);
+  }
+  if (order == 0) {
+    return op.reduce(Reduce::Kind::kSum, axes, true, op.to_float(op.to_bool(x)));
+  }
+  if (order == 1) return op.reduce(Reduce::Kind::kSum, axes, true, sizes);
+  const ValueId powers = op.binary(Binary::Kind::kPower, sizes, op.number(order, DType::kFloat32));
+  return op.binary(Binary::Kind::kPower, op.reduce(Reduce::Kind::kSum, axes, true, powers),
+                   op.number(1 / order, DType::kFloat32));
+}
+
+void lower_norm(Operation& op) {
+  ValueId x = op.to_float(op.tensor("x"));
+  const boost::json::value* order = op.arguments().find("ord");
+  const bool frobenius =
+      order == nullptr ||
+      (order->is_string() && (order->get_string() == "fro" || order->get_string() == "euclidean"));
+  // Without axes the norm is of the vector or matrix, or of all elements as a vector.
+  const std::vector<std::int64_t> axes = op.axes("axis", op.rank(x));
+  if (!frobenius && axes.size() != 1) {
+    op.unsupported("ord", "of matrices kerf computes the Frobenius norm only");
+  }
+  const double p = frobenius ? 2 : op.arguments().number("ord", 2);
+  op.output(dropped(op, norm(op, x, axes, p), axes, keeps(op)));
+}
+
+void lower_normalize(Operation& op) {
+  const ValueId x = op.to_float(op.tensor("x"));
+  std::vector<std::int64_t> axes{static_cast<std::int64_t>(op.rank(x)) - 1};
+  if (op.has("axis")) axes = op.axes("axis", op.rank(x));
+  const double order = op.arguments().number("order", 2);
+  const double epsilon = op.arguments().number("epsilon", 1e-7);
+  if (order == 2 && axes.size() == 1) {
+    op.output(op.ops().append(
+        program::L2Normalize{.axis = axes[0], .epsilon = static_cast<float>(epsilon)}, {x}));
+    return;
+  }
+  const ValueId length = op.binary(Binary::Kind::kMaximum, norm(op, x, axes, order),
+                                   op.number(epsilon, DType::kFloat32));
+  op.output(op.binary(Binary::Kind::kDivide, x, length));
+}
+
+void lower_softmax(Operation& op) {
+  const ValueId x = op.to_float(op.tensor("x"));
+  if (op.class_name() == "Softmax") {
+    op.output(softmax(op.call(), x, op.arguments(), {}));
+    return;
+  }
+  const auto axis = op.axis("axis", -1, op.rank(x));
+  op.output(
+      op.ops().append(program::Softmax{.axis = static_cast<std::int64_t>(axis), .log = true}, {x}));
+}
+
+void lower_sparsemax(Operation& op) {
+  const ValueId x = op.to_float(op.tensor("x"));
+  if (op.axis("axis", -1, op.rank(x)) + 1 != op.rank(x)) {
+    op.unsupported("axis", "sparsemax is computed along the last axis only");
+  }
+  op.output(op.ops().append(program::Sparsemax{}, {x}));
+}
+
+void lower_glu(Operation& op) {
+  const ValueId x = op.to_float(op.tensor("x"));
+  const std::size_t axis = op.axis("axis", -1, op.rank(x));
+  const std::int64_t size = op.known_size(x, axis);
+  if (size % 2 != 0) op.invalid("axis", "glu needs an even number of channels");
+  const auto number = static_cast<std::int64_t>(axis);
+  const ValueId a =
+      op.ops().append(program::Slice{.axis = number, .begin = 0, .end = size / 2}, {x});
+  const ValueId b =
+      op.ops().append(program::Slice{.axis = number, .begin = size / 2, .end = {}}, {x});
+  op.output(op.binary(Binary::Kind::kMultiply, a, op.unary({Function::kSigmoid}, b)));
+}
+
+// (x - mean) / sqrt(variance + epsilon), or x in place of x - mean, times gamma plus beta.
+void lower_layer_norm(Operation& op) {
+  ValueId x = op.to_float(op.tensor("x"));
+  std::vector<std::int64_t> axes{static_cast<std::int64_t>(op.rank(x)) - 1};
+  if (op.has("axis")) axes = op.axes("axis", op.rank(x));
+  const double epsilon = op.arguments().number("epsilon", 1e-7);
+  const bool rms = op.class_name() == "RMSNorm";
+  const bool scales_only = rms || op.arguments().boolean("rms_scaling", false);
+  if (!rms && axes.front() + std::ssize(axes) == static_cast<std::int64_t>(op.rank(x)) &&
+      !op.has("gamma") && !op.has("beta")) {
+    op.output(op.ops().append(program::LayerNorm{.axes = axes.size(),
+                                                 .epsilon = static_cast<float>(epsilon),
+                                                 .center_mean = !scales_only},
+                              {x}));
+    return;
+  }
+  ValueId numerator = x;
+  ValueId variance = 0;
+  if (rms) {
+    variance = op.reduce(Reduce::Kind::kMean, axes, true, op.unary({Function::kSquare}, x));
+  } else {
+    const Moments m = moments(op, x, axes);
+    variance = m.variance;
+    if (!scales_only) numerator = m.centred;
+  }
+  const ValueId spread =
+      op.unary({Function::kRsqrt},
+               op.binary(Binary::Kind::kAdd, variance, op.number(epsilon, DType::kFloat32)));
+  ValueId y = op.binary(Binary::Kind::kMultiply, numerator, spread);
+  // Weights have the shape of the axes.
+  const auto weight = [&](std::string_view name) {
+    const ValueId w = op.to_float(op.tensor(name));
+    std::vector<std::int64_t> dims(op.rank(x), 1);
+    std::size_t next = 0;
+    if (op.rank(w) == axes.size()) {
+      for (const std::int64_t axis : axes)
+        dims[static_cast<std::size_t>(axis)] = Reshape::copy(next++);
+      return op.reshape(std::move(dims), w);
+    }
+    return w;
+  };
+  const std::string_view gamma = rms ? "scale" : "gamma";
+  if (op.has(gamma)) y = op.binary(Binary::Kind::kMultiply, y, weight(gamma));
+  if (op.has("beta") && !scales_only) y = op.binary(Binary::Kind::kAdd, y, weight("beta"));
+  op.output(y);
+}
+
+void lower_batch_norm(Operation& op) {
+  const ValueId x = op.to_float(op.tensor("x"));
+  const std::size_t axis = op.axis("axis", -1, op.rank(x));
+  const auto vector = [&](std::string_view name) {
+    std::vector<std::int64_t> dims(op.rank(x), 1);
+    dims[axis] = Reshape::kInfer;
+    return op.reshape(std::move(dims), op.to_float(op.tensor(name)));
+  };
+  const ValueId epsilon = op.number(op.arguments().number("epsilon", 1e-3), DType::kFloat32);
+  ValueId factor =
+      op.unary({Function::kRsqrt}, op.binary(Binary::Kind::kAdd, vector("variance"), epsilon));
+  if (op.has("scale")) factor = op.binary(Binary::Kind::kMultiply, factor, vector("scale"));
+  ValueId y = op.binary(Binary::Kind::kMultiply,
+                        op.binary(Binary::Kind::kSubtract, x, vector("mean")), factor);
+  if (op.has("offset")) y = op.binary(Binary::Kind::kAdd, y, vector("offset"));
+  op.output(y);
+}
+
+}  // namespace
+
+void register_reductions(Registry& registry);
+void register_reductions(Registry& registry) {
+  add_operations(registry, {"Sum", "Mean", "Max", "Min", "Amax", "Amin", "Prod"}, {"x"},
+                 {"axis", "keepdims", "initial", "dtype"}, lower_reduction);
+  add_operations(registry, {"Any", "All"}, {"x"}, {"axis", "keepdims"}, lower_logic);
+  add_operations(registry, {"CountNonzero"}, {"x"}, {"axis", "keepdims"}, lower_count_nonzero);
+  add_operations(registry, {"Var", "Std"}, {"x"}, {"axis", "keepdims"}, lower_variance);
+  add_operations(registry, {"Moments"}, {"x"}, {"axes", "keepdims"}, lower_moments);
+  add_operations(registry, {"Logsumexp"}, {"x"}, {"axis", "keepdims"}, lower_logsumexp);
+  add_operations(registry, {"Argmax", "Argmin"}, {"x"}, {"axis", "keepdims"}, lower_arg_reduction);
+  add_operations(registry, {"Cumsum", "Cumprod"}, {"x"}, {"axis", "dtype"}, lower_cumulation);
+  add_operations(registry, {"Norm"}, {"x"}, {"ord", "axis", "keepdims"}, lower_norm);
+  add_operations(registry, {"Normalize"}, {"x"}, {"axis", "order", "epsilon"}, lower_normalize);
+  add_operations(registry, {"Softmax", "LogSoftmax"}, {"x"}, {"axis"}, lower_softmax);
+  add_operations(registry, {"Sparsemax"}, {"x"}, {"axis"}, lower_sparsemax);
+  add_operations(registry, {"Glu"}, {"x"}, {"axis"}, lower_glu);
+  add_operations(registry, {"LayerNorm"}, {"x", "gamma", "beta"},
+                 {"axis", "epsilon", "rms_scaling"}, lower_layer_norm);
+  add_operations(registry, {"RMSNorm"}, {"x", "scale"}, {"axis", "epsilon"}, lower_layer_norm);
+  add_operations(registry, {"BatchNorm"}, {"x", "mean", "variance", "offset", "scale"},
+                 {"axis", "epsilon"}, lower_batch_norm);
+}
+
+}  // namespace kerf::layers
