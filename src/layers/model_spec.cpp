@@ -13,6 +13,7 @@
 #include "layers/nested_calls.h"
 #include "layers/registry.h"
 #include "layers/snake_case.h"
+#include "layers/tensorflow_operations.h"
 
 namespace kerf::layers {
 namespace {
@@ -33,6 +34,12 @@ bool is_ref(const json::value& value) {
   const json::array* array = value.if_array();
   return array != nullptr && array->size() >= 3 && (*array)[0].is_string() &&
          (*array)[1].is_number() && (*array)[2].is_number();
+}
+
+// ["_CONSTANT_VALUE", -1, value, ...]: a literal in its place.
+bool is_constant(const json::value& value) {
+  const json::array* array = value.if_array();
+  return array != nullptr && array->size() >= 3 && (*array)[0] == "_CONSTANT_VALUE";
 }
 
 TensorRef ref_of(const json::array& array, const std::string& where) {
@@ -132,13 +139,21 @@ CallSpec read_call(const json::value& node, const LayerSpec& layer, const std::s
   json::array tensors;
   json::object kwargs;
   const auto add = [&](const json::value& entry) {
+    if (is_constant(entry)) {
+      const json::array& array = entry.get_array();
+      tensors.push_back(rewrite_keyword(array[2], call, where));
+      if (kwargs.empty() && array.size() > 3 && array[3].is_object()) {
+        kwargs = array[3].get_object();
+      }
+      return;
+    }
     if (!is_ref(entry)) invalid(where, "an inbound node does not refer to a tensor");
     const json::array& array = entry.get_array();
     call.refs.push_back(ref_of(array, where));
     tensors.push_back(json::object{{"tensor", call.refs.size() - 1}});
     if (kwargs.empty() && array.size() > 3 && array[3].is_object()) kwargs = array[3].get_object();
   };
-  if (is_ref(node)) {
+  if (is_ref(node) || is_constant(node)) {
     add(node);
   } else {
     for (const json::value& entry : *entries) add(entry);
@@ -257,6 +272,7 @@ LayerSpec read_layer(const json::object& object, const std::string& where, int d
       layer.calls.push_back(read_call(node, layer, here));
     }
   }
+  translate_tensorflow_operation(layer, here);
   return layer;
 }
 
@@ -393,6 +409,9 @@ std::string unknown_reason(const LayerSpec& layer) {
   if (layer.class_name == "Lambda") {
     return "the class Lambda holds Python code, which kerf never executes; replace it by Keras "
            "layers or keras.ops and save the model again";
+  }
+  if (const std::string symbol = tensorflow_symbol(layer); !symbol.empty()) {
+    return fmt::format("the TensorFlow function tf.{} is not one that kerf knows", symbol);
   }
   if (layer.custom) {
     return fmt::format(

@@ -8,6 +8,7 @@
 #include "graph/cut.h"
 #include "kerf/error.h"
 #include "layers/model_spec.h"
+#include "tests/support/run_graph.h"
 
 // How the versions of Keras write the same model.
 namespace kerf::formats {
@@ -172,6 +173,93 @@ TEST(Json, AcceptsWhatPythonWrites) {
   EXPECT_EQ(value.at("a").as_string(), "NaN");
   EXPECT_EQ(value.at("b").at(0).as_string(), "-Infinity");
   EXPECT_EQ(value.at("c").as_string(), "NaN in text");
+}
+
+std::string operation(const char* name, const char* function, const std::string& nodes,
+                      const char* class_name = "TFOpLambda") {
+  return std::string(R"(, {"class_name": ")") + class_name + R"(", "name": ")" + name +
+         R"(", "config": {"name": ")" + name + R"(", "trainable": true, "dtype": "float32",
+         "function": ")" +
+         function + R"("}, "inbound_nodes": )" + nodes + "}";
+}
+
+// tf.keras writes functions on tensors as layers, with TensorFlow's names of their arguments.
+TEST(Dialect, FunctionsOfTensorFlow) {
+  const Tensor x = Tensor::floats({1, 4}, std::vector<float>{1, 2, 3, 4});
+  const Tensor y = Tensor::floats({1, 4}, std::vector<float>{0, 1, 0, 2});
+  const auto run = [&](const std::string& function, const std::string& nodes,
+                       const char* class_name = "TFOpLambda") {
+    const auto graph = read(functional(
+        input("a") + "," + input("b") + operation("f", function.c_str(), nodes, class_name),
+        R"([["a",0,0],["b",0,0]])", R"([["f",0,0]])"));
+    program::ConstantCache cache;
+    const Tensor result =
+        testing_support::run(graph::whole(graph), std::vector<Tensor>{x, y}, cache).front();
+    EXPECT_TRUE(graph->layers().back().operation);
+    const auto numbers = result.as<float>();
+    return std::vector<float>(numbers.begin(), numbers.end());
+  };
+  using Floats = std::vector<float>;
+  EXPECT_EQ(run("__operators__.add", R"([["a",0,0,{"y": ["b",0,0], "name": null}]])"),
+            (Floats{1, 3, 3, 6}));
+  EXPECT_EQ(run("math.subtract", R"([["_CONSTANT_VALUE",-1,5,{"y": ["a",0,0], "name": null}]])"),
+            (Floats{4, 3, 2, 1}));
+  EXPECT_EQ(run("math.reduce_sum", R"([["a",0,0,{"axis": -1, "keepdims": true}]])"), (Floats{10}));
+  EXPECT_EQ(run("concat", R"([[["a",0,0,{"axis": 1}],["b",0,0,{"axis": 1}]]])"),
+            (Floats{1, 2, 3, 4, 0, 1, 0, 2}));
+  EXPECT_EQ(run("clip_by_value", R"([["a",0,0,{"clip_value_min": 2, "clip_value_max": 3}]])"),
+            (Floats{2, 2, 3, 3}));
+  EXPECT_EQ(run("split", R"([["a",0,0,{"num_or_size_splits": [1, 3], "axis": -1}]])"), (Floats{1}));
+  EXPECT_EQ(run("linalg.matmul", R"([["a",0,0,{"b": [[1, 0, 0, 10]], "transpose_b": true}]])"),
+            (Floats{41}));
+  EXPECT_EQ(run("math.l2_normalize", R"([["b",0,0,{"axis": -1, "epsilon": 100}]])"),
+            (Floats{0, 0.1F, 0, 0.2F}));
+  EXPECT_EQ(run("pad", R"([["a",0,0,{"paddings": [[0,0],[1,0]], "mode": "REFLECT"}]])"),
+            (Floats{2, 1, 2, 3, 4}));
+  EXPECT_EQ(run("nn.leaky_relu", R"([["a",0,0,{"alpha": 0.5}]])"), (Floats{1, 2, 3, 4}));
+  EXPECT_EQ(run("__operators__.getitem",
+                R"([["a",0,0,{"slice_spec": [{"start": null, "stop": null, "step": null},
+                                             {"start": 1, "stop": null, "step": 2}]}]])",
+                "SlicingOpLambda"),
+            (Floats{2, 4}));
+}
+
+// What is read from a tf.keras file is written as Keras 3 writes it.
+TEST(Dialect, FunctionsOfTensorFlowBecomeOperations) {
+  const auto graph =
+      read(functional(input("a") + operation("f", "math.rsqrt", R"([["a",0,0,{"name": null}]])") +
+                          operation("g", "cast", R"([["f",0,0,{"dtype": "int32"}]])"),
+                      R"([["a",0,0]])", R"([["g",0,0]])"));
+  const graph::Layer& first = graph->layers()[graph->layers().size() - 2];
+  EXPECT_EQ(first.class_name, "Rsqrt");
+  EXPECT_EQ(first.identity.at("module"), "keras.src.ops.math");
+  const graph::Layer& second = graph->layers().back();
+  EXPECT_EQ(second.config.at("dtype"), "int32");
+  EXPECT_EQ(second.identity.at("module"), "keras.src.ops.core");
+}
+
+TEST(Dialect, UnknownFunctionsOfTensorFlowAreNamed) {
+  const auto model = [](const char* function, const char* kwargs) {
+    const std::string nodes = std::string(R"([["a",0,0,)") + kwargs + "]]";
+    return functional(input("a") + operation("f", function, nodes), R"([["a",0,0]])",
+                      R"([["f",0,0]])");
+  };
+  const ModelSpec unknown =
+      read_spec(parse_json(model("math.bessel_i0", "{}"), "test").as_object(), "test");
+  EXPECT_THAT(layers::unknown_layers(unknown),
+              testing::ElementsAre(testing::HasSubstr("tf.math.bessel_i0")));
+  const auto refusal = [&](const char* function, const char* kwargs) {
+    try {
+      read(model(function, kwargs));
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  EXPECT_THAT(refusal("math.cumsum", R"({"exclusive": true})"), testing::HasSubstr("exclusive"));
+  EXPECT_THAT(refusal("gather", R"({"indices": [0], "batch_dims": 1})"),
+              testing::HasSubstr("batch_dims"));
 }
 
 }  // namespace
