@@ -31,6 +31,16 @@ TEST(SinkTransposes, InversePairsCancel) {
   EXPECT_EQ(program.fetches, program.feeds);
 }
 
+TEST(SinkTransposes, MovesPastResampling) {
+  TestProgram p;
+  const ValueId conv = conv_first(p, p.feed({kUnknown, 2, 3, 4}), 5);
+  const Resample wider{.kind = Resample::Kind::kLinear, .axis = 3, .factor = 2};
+  const Program program = check(p.build({conv_first(p, p.add(wider, {conv}), 2)}));
+  EXPECT_THAT(ops_of(program),
+              ElementsAre("Transpose (0,2,3,1)", "Conv 3x3 same +bias", "Resample linear by 2 of 2",
+                          "Conv 3x3 same +bias", "Transpose (0,3,1,2)"));
+}
+
 TEST(SinkTransposes, AScalarMayBeTransposedToo) {
   TestProgram p;
   const ValueId sum = p.add(Reduce{Reduce::Kind::kSum, {0, 1}, false}, {p.feed({kUnknown, 2})});
