@@ -328,6 +328,7 @@ std::string operation_module(std::string_view class_name) {
   static const std::map<std::string_view, std::set<std::string_view>> kElsewhere{
       {"keras.src.activations.activations", {"ReLU", "Mish"}},
       {"keras.src.ops.core", {"Cast", "ConvertToTensor", "Slice", "StopGradient", "Unstack"}},
+      {"keras.src.ops.image", {"Resize"}},
       {"keras.src.ops.linalg", {"Norm"}},
       {"keras.src.ops.math", {"Erf", "Logsumexp", "Rsqrt"}},
       {"keras.src.ops.nn",

@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 #include "layers/image_axes.h"
 #include "layers/operation.h"
 
-// Pooling as a function: the arguments are those of the layers.
+// Pooling and resizing as functions: the arguments are those of the layers.
 namespace kerf::layers {
 namespace {
 
@@ -34,12 +37,50 @@ void lower_pool(Operation& op) {
   op.output(first ? to_channels_first(op.call(), y) : y);
 }
 
+void lower_resize(Operation& op) {
+  ValueId x = op.tensor("images");
+  const std::size_t rank = op.rank(x);
+  if (rank != 3 && rank != 4) {
+    op.invalid("images", fmt::format("has the shape {}", op.shape(x).to_string()));
+  }
+  for (const char* name : {"crop_to_aspect_ratio", "pad_to_aspect_ratio"}) {
+    if (op.arguments().boolean(name, false)) op.unsupported(name, "the images are only stretched");
+  }
+  constexpr std::array<std::string_view, 5> kNames{"nearest", "bilinear", "bicubic", "lanczos3",
+                                                   "lanczos5"};
+  const std::string name = op.arguments().text("interpolation", "bilinear");
+  const auto* const found = std::ranges::find(kNames, name);
+  if (found == kNames.end()) {
+    op.unsupported("interpolation", fmt::format("'{}' is not one kerf knows", name));
+  }
+  const auto kind = static_cast<program::Resample::Kind>(found - kNames.begin());
+  if (kind != program::Resample::Kind::kNearest && op.dtype(x) != DType::kFloat32) {
+    op.unsupported("images", "versions of Keras round images of integers differently");
+  }
+  const std::vector<std::int64_t> size = op.arguments().integers("size", 2, 1);
+  const std::size_t rows = rank - (op.arguments().channels_first() ? 2 : 3);
+  for (std::size_t i = 2; i-- > 0;) {
+    if (size[i] < 1) op.invalid("size", fmt::format("is {}", size[i]));
+    if (op.shape(x)[rows + i] == size[i]) continue;
+    x = op.ops().append(program::Resample{.kind = kind,
+                                          .axis = static_cast<std::int64_t>(rows + i),
+                                          .size = size[i],
+                                          .antialias = op.arguments().boolean("antialias", false)},
+                        {x});
+  }
+  op.output(x);
+}
+
 }  // namespace
 
 void register_pooling_ops(Registry& registry);
 void register_pooling_ops(Registry& registry) {
   add_operations(registry, {"MaxPool", "AveragePool"}, {"inputs"},
                  {"pool_size", "strides", "padding", "data_format"}, lower_pool);
+  add_operations(registry, {"Resize"}, {"images"},
+                 {"size", "interpolation", "antialias", "crop_to_aspect_ratio",
+                  "pad_to_aspect_ratio", "fill_mode", "fill_value", "data_format"},
+                 lower_resize);
 }
 
 }  // namespace kerf::layers
