@@ -28,6 +28,10 @@ void* allocate(std::size_t bytes, std::size_t alignment) {
 }
 }  // namespace
 
+#ifdef __GNUC__
+// gcc sees free() in an inlined operator delete, but not malloc() in its operator new.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
 void* operator new(std::size_t bytes) { return allocate(bytes, 1); }
 void* operator new[](std::size_t bytes) { return allocate(bytes, 1); }
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
