@@ -339,6 +339,8 @@ ModelSpec read_model_spec(const json::object& model, const std::string& where, i
     }
     return spec;
   }
+  // Only a Sequential model's configuration may be a bare list of layers.
+  if (!config->is_object()) invalid(where, "a Functional model's config is not an object");
   std::vector<std::string> ignored;
   const json::value* inputs = config->get_object().if_contains("input_layers");
   const json::value* outputs = config->get_object().if_contains("output_layers");
