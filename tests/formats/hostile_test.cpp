@@ -332,6 +332,13 @@ std::vector<Case> config_cases() {
        config([](auto& m) { m["config"].as_object()["layers"] = 3; }),
        kUnsupported,
        {"without a graph"}},
+      {"FunctionalConfigIsAList",
+       config([](auto& m) {
+         m["class_name"] = "Functional";
+         m["config"] = json::value(m["config"].as_object()["layers"]);
+       }),
+       kInvalid,
+       {"Functional", "not an object"}},
       {"LayerIsNoObject",
        config([](auto& m) { m["config"].as_object()["layers"].as_array()[1] = 3; }),
        kInvalid,
