@@ -262,6 +262,15 @@ std::vector<std::int64_t> Operation::axes(std::string_view name, std::size_t ran
   return result;
 }
 
+ValueId Operation::along(ValueId x, std::size_t& axis) {
+  if (has("axis")) {
+    axis = this->axis("axis", 0, rank(x));
+    return x;
+  }
+  axis = 0;
+  return rank(x) == 1 ? x : reshape({program::Reshape::kInfer}, x);
+}
+
 std::int64_t Operation::known_size(ValueId x, std::size_t axis) {
   const std::int64_t size = shape(x)[axis];
   if (size == Shape::kUnknown) {

@@ -54,6 +54,8 @@ class Operation {
   std::size_t axis_at(std::string_view name, std::int64_t axis, std::size_t rank) const;
   // One axis or several, ascending; all if the argument is absent.
   std::vector<std::int64_t> axes(std::string_view name, std::size_t rank) const;
+  // x and the `axis` of it that the argument of that name says; without one, all of x as one axis.
+  ValueId along(ValueId x, std::size_t& axis);
   // The dimension of an axis, which must be known when the file is read.
   std::int64_t known_size(ValueId x, std::size_t axis);
   // The dtype that an argument names, as kerf computes it.

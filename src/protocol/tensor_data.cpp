@@ -14,37 +14,13 @@
 #include "protocol/json_number.h"
 #include "protocol/json_text.h"
 #include "tensor/convert.h"
+#include "tensor/visit_integer.h"
 
 namespace kerf::protocol {
 namespace {
 
 [[noreturn]] void invalid(std::string message) {
   throw Error(ErrorCode::kInvalidArgument, std::move(message));
-}
-
-// Calls visitor(T{}) with the C++ type of the elements of a numeric dtype.
-template <typename Visitor>
-void visit_integer(DType dtype, Visitor&& visitor) {
-  switch (dtype) {
-    case DType::kUInt8:
-      return visitor(std::uint8_t{});
-    case DType::kUInt16:
-      return visitor(std::uint16_t{});
-    case DType::kUInt32:
-      return visitor(std::uint32_t{});
-    case DType::kUInt64:
-      return visitor(std::uint64_t{});
-    case DType::kInt8:
-      return visitor(std::int8_t{});
-    case DType::kInt16:
-      return visitor(std::int16_t{});
-    case DType::kInt32:
-      return visitor(std::int32_t{});
-    case DType::kInt64:
-      return visitor(std::int64_t{});
-    default:
-      throw Error(ErrorCode::kInternal, "not an integer type");
-  }
 }
 
 bool fits(DType dtype, bool negative, std::uint64_t magnitude) {

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "kerf/error.h"
+#include "tensor/visit_integer.h"
 
 namespace kerf {
 namespace {
@@ -87,26 +88,11 @@ To converted(From value) noexcept {
 }
 
 template <typename Visitor>
-void visit(DType dtype, Visitor&& visitor) {
+void visit(DType dtype, const Visitor& visitor) {
+  if (is_integer(dtype)) return visit_integer(dtype, visitor);
   switch (dtype) {
     case DType::kBool:
       return visitor(bool{});
-    case DType::kUInt8:
-      return visitor(std::uint8_t{});
-    case DType::kUInt16:
-      return visitor(std::uint16_t{});
-    case DType::kUInt32:
-      return visitor(std::uint32_t{});
-    case DType::kUInt64:
-      return visitor(std::uint64_t{});
-    case DType::kInt8:
-      return visitor(std::int8_t{});
-    case DType::kInt16:
-      return visitor(std::int16_t{});
-    case DType::kInt32:
-      return visitor(std::int32_t{});
-    case DType::kInt64:
-      return visitor(std::int64_t{});
     case DType::kFloat16:
       return visitor(Half{});
     case DType::kBFloat16:
@@ -115,7 +101,7 @@ void visit(DType dtype, Visitor&& visitor) {
       return visitor(float{});
     case DType::kFloat64:
       return visitor(double{});
-    case DType::kString:
+    default:
       break;
   }
   throw Error(ErrorCode::kInvalidArgument, "strings cannot be converted to numbers");

@@ -9,6 +9,7 @@
 #include "engine/kernels/axes.h"
 #include "engine/parallel.h"
 #include "kerf/error.h"
+#include "tensor/visit_integer.h"
 
 namespace kerf::engine {
 namespace {
@@ -67,31 +68,15 @@ class GatherKernel final : public Kernel {
 }  // namespace
 
 KernelPtr make_kernel(const program::Gather&, const KernelSpec& spec) {
-  switch (spec.operands[0].dtype) {
-    case DType::kUInt8:
-      return std::make_unique<GatherKernel<std::uint8_t>>(spec);
-    case DType::kUInt16:
-      return std::make_unique<GatherKernel<std::uint16_t>>(spec);
-    case DType::kUInt32:
-      return std::make_unique<GatherKernel<std::uint32_t>>(spec);
-    case DType::kUInt64:
-      return std::make_unique<GatherKernel<std::uint64_t>>(spec);
-    case DType::kInt8:
-      return std::make_unique<GatherKernel<std::int8_t>>(spec);
-    case DType::kInt16:
-      return std::make_unique<GatherKernel<std::int16_t>>(spec);
-    case DType::kInt32:
-      return std::make_unique<GatherKernel<std::int32_t>>(spec);
-    case DType::kInt64:
-      return std::make_unique<GatherKernel<std::int64_t>>(spec);
-    case DType::kFloat32:
-      return std::make_unique<GatherKernel<float>>(spec);
-    case DType::kFloat64:
-      return std::make_unique<GatherKernel<double>>(spec);
-    default:
-      throw Error(ErrorCode::kUnsupported,
-                  fmt::format("{} ids", dtype_name(spec.operands[0].dtype)));
+  const DType ids = spec.operands[0].dtype;
+  if (is_integer(ids)) {
+    return visit_integer(ids, [&](auto type) -> KernelPtr {
+      return std::make_unique<GatherKernel<decltype(type)>>(spec);
+    });
   }
+  if (ids == DType::kFloat32) return std::make_unique<GatherKernel<float>>(spec);
+  if (ids == DType::kFloat64) return std::make_unique<GatherKernel<double>>(spec);
+  throw Error(ErrorCode::kUnsupported, fmt::format("{} ids", dtype_name(ids)));
 }
 
 }  // namespace kerf::engine

@@ -64,13 +64,8 @@ ValueId taken(Operation& op, ValueId x, std::size_t axis, ValueId ids) {
 }
 
 void lower_take(Operation& op) {
-  ValueId x = op.tensor("x");
   std::size_t axis = 0;
-  if (op.has("axis")) {
-    axis = op.axis("axis", 0, op.rank(x));
-  } else {
-    x = op.reshape({Reshape::kInfer}, x);
-  }
+  const ValueId x = op.along(op.tensor("x"), axis);
   op.output(taken(op, x, axis, op.tensor("indices")));
 }
 

@@ -119,20 +119,10 @@ void lower_logsumexp(Operation& op) {
   op.output(dropped(op, y, axes, keeps(op)));
 }
 
-// x as one axis, for operations that take all elements where no axis is given.
-ValueId along(Operation& op, ValueId x, std::size_t& axis) {
-  if (op.has("axis")) {
-    axis = op.axis("axis", 0, op.rank(x));
-    return x;
-  }
-  axis = 0;
-  return op.rank(x) == 1 ? x : op.reshape({Reshape::kInfer}, x);
-}
-
 void lower_arg_reduction(Operation& op) {
   const ValueId x = op.tensor("x");
   std::size_t axis = 0;
-  const ValueId line = along(op, x, axis);
+  const ValueId line = op.along(x, axis);
   program::ArgReduce reduce{.axis = static_cast<std::int64_t>(axis)};
   if (op.class_name() == "Argmin") reduce.kind = program::ArgReduce::Kind::kMin;
   ValueId y = op.ops().append(reduce, {line});
@@ -151,7 +141,7 @@ void lower_cumulation(Operation& op) {
   ValueId x = op.tensor("x");
   x = op.cast(op.dtype_of("dtype", op.dtype(x) == DType::kBool ? DType::kInt32 : op.dtype(x)), x);
   std::size_t axis = 0;
-  x = along(op, x, axis);
+  x = op.along(x, axis);
   program::Cumulate cumulate{.axis = static_cast<std::int64_t>(axis)};
   if (op.class_name() == "Cumprod") cumulate.kind = program::Cumulate::Kind::kProduct;
   op.output(op.ops().append(cumulate, {x}));

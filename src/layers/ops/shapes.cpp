@@ -263,13 +263,8 @@ ValueId repeated(Operation& op, ValueId x, std::size_t axis, std::int64_t times)
 }
 
 void lower_repeat(Operation& op) {
-  ValueId x = op.tensor("x");
   std::size_t axis = 0;
-  if (op.has("axis")) {
-    axis = op.axis("axis", 0, op.rank(x));
-  } else {
-    x = op.reshape({Reshape::kInfer}, x);
-  }
+  const ValueId x = op.along(op.tensor("x"), axis);
   const std::vector<std::int64_t> repeats = op.arguments().integers("repeats");
   const auto check = [&](std::int64_t times) {
     if (times < 0 || times > program::kMaxDimension) op.invalid("repeats", "is out of range");
