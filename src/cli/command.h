@@ -25,5 +25,6 @@ void add_run(CLI::App& app, Action& chosen);
 void add_cut(CLI::App& app, Action& chosen);
 void add_bench(CLI::App& app, Action& chosen);
 void add_check(CLI::App& app, Action& chosen);
+void add_layers(CLI::App& app, Action& chosen);
 
 }  // namespace kerf::cli

@@ -70,6 +70,7 @@ int main(int argc, char** argv) {
   add_cut(app, chosen);
   add_bench(app, chosen);
   add_check(app, chosen);
+  add_layers(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help or --version

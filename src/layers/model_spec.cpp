@@ -11,6 +11,7 @@
 
 #include "kerf/error.h"
 #include "layers/nested_calls.h"
+#include "layers/refused_classes.h"
 #include "layers/registry.h"
 #include "layers/snake_case.h"
 #include "layers/tensorflow_operations.h"
@@ -408,21 +409,20 @@ bool is_known(const LayerSpec& layer) {
 }
 
 std::string unknown_reason(const LayerSpec& layer) {
-  if (layer.class_name == "Lambda") {
-    return "the class Lambda holds Python code, which kerf never executes; replace it by Keras "
-           "layers or keras.ops and save the model again";
-  }
   if (const std::string symbol = tensorflow_symbol(layer); !symbol.empty()) {
     return fmt::format("the TensorFlow function tf.{} is not one that kerf knows", symbol);
   }
-  if (layer.custom) {
-    return fmt::format(
-        "the class {} is the model author's own Python code; build it from Keras "
-        "layers and save the model again",
-        layer.class_name);
+  if (layer.operation) {
+    return fmt::format("the operation {} is not one that kerf knows", layer.class_name);
   }
-  return fmt::format("the {} {} is not one that kerf knows",
-                     layer.operation ? "operation" : "class", layer.class_name);
+  const auto refused = refused_classes().find(layer.class_name);
+  if (!layer.custom && refused != refused_classes().end()) {
+    return fmt::format("the class {} {}", layer.class_name, refused->second);
+  }
+  return fmt::format(
+      "the class {} is none of Keras', but the model author's own Python code; build it from Keras "
+      "layers and save the model again",
+      layer.class_name);
 }
 
 std::vector<std::string> unknown_layers(const ModelSpec& model) {

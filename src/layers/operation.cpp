@@ -357,12 +357,16 @@ void add_operations(Registry& registry, std::initializer_list<const char*> class
                     std::vector<std::string_view> parameters, std::vector<std::string_view> options,
                     LowerOperation lower) {
   for (const char* name : class_names) {
+    std::vector<std::string_view> arguments = parameters;
+    arguments.insert(arguments.end(), options.begin(), options.end());
     registry.add({.class_name = name,
                   .operation = true,
-                  .lower = [parameters, options, lower](LayerCall& call) {
-                    Operation operation(call, parameters, options);
-                    lower(operation);
-                  }});
+                  .lower =
+                      [parameters, options, lower](LayerCall& call) {
+                        Operation operation(call, parameters, options);
+                        lower(operation);
+                      },
+                  .arguments = std::move(arguments)});
   }
 }
 

@@ -26,6 +26,7 @@ void Registry::add(LayerDefinition definition) {
 void Registry::add_alias(std::string alias, std::string_view class_name) {
   LayerDefinition definition = *find(class_name, false);
   definition.class_name = std::move(alias);
+  definition.note = "another name";
   add(std::move(definition));
 }
 
@@ -34,12 +35,12 @@ const LayerDefinition* Registry::find(std::string_view class_name, bool operatio
   return it == definitions_.end() ? nullptr : &it->second;
 }
 
-std::vector<std::string_view> Registry::class_names() const {
-  std::vector<std::string_view> names;
+std::vector<const LayerDefinition*> Registry::definitions(bool operations) const {
+  std::vector<const LayerDefinition*> found;
   for (const auto& [key, definition] : definitions_) {
-    if (!definition.operation) names.emplace_back(definition.class_name);
+    if (definition.operation == operations) found.push_back(&definition);
   }
-  return names;
+  return found;
 }
 
 }  // namespace kerf::layers

@@ -96,10 +96,20 @@ class LayerCall {
   const Shape& shape(ValueId id) { return ops().type(id).shape; }
 };
 
+// Values of an option that a definition refuses, though they make sense to Keras.
+struct Refusal {
+  std::string_view option;
+  std::string_view values;
+};
+
 struct LayerDefinition {
   std::string class_name;
   bool operation = false;  // a keras.ops class ("NotEqual"), not a layer class
   std::function<void(LayerCall&)> lower;
+  // For docs/support.md; a test holds `refuses` to what the source passes to unsupported().
+  std::vector<Refusal> refuses = {};
+  std::string_view note = {};
+  std::vector<std::string_view> arguments = {};  // of an operation: those of its call, then options
 };
 
 // The classes kerf knows. Built once, on first use, from the files in layers/keras/ and layers/ops/
@@ -112,7 +122,8 @@ class Registry {
   void add_alias(std::string alias, std::string_view class_name);
   // nullptr if unknown.
   const LayerDefinition* find(std::string_view class_name, bool operation) const;
-  std::vector<std::string_view> class_names() const;
+  // By class name.
+  std::vector<const LayerDefinition*> definitions(bool operations) const;
 
  private:
   std::map<std::pair<std::string, bool>, LayerDefinition, std::less<>> definitions_;

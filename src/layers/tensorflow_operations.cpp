@@ -387,6 +387,12 @@ Arguments named(const Function& function, const CallSpec& call, const std::strin
 
 }  // namespace
 
+std::vector<std::string_view> tensorflow_functions() {
+  std::vector<std::string_view> names;
+  for (const auto& [name, function] : functions()) names.push_back(name);
+  return names;
+}
+
 std::string tensorflow_symbol(const LayerSpec& layer) {
   if (layer.class_name != "TFOpLambda" && layer.class_name != "SlicingOpLambda") return {};
   const json::value* function = layer.config.if_contains("function");

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "layers/model_spec.h"
 
@@ -12,6 +14,9 @@ namespace kerf::layers {
 // if it is of another class, or its function is one that kerf does not know. Throws
 // Error(kUnsupported) at `where` for arguments that the operation has no equal of.
 void translate_tensorflow_operation(LayerSpec& layer, const std::string& where);
+
+// The functions that it knows, as TensorFlow calls them, without the modules they are in.
+std::vector<std::string_view> tensorflow_functions();
 
 // The symbol of such a layer's function ("math.reduce_mean"), or nothing.
 std::string tensorflow_symbol(const LayerSpec& layer);

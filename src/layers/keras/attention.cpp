@@ -492,11 +492,17 @@ void lower_attention(LayerCall& call) {
 
 void register_attention(Registry& registry);
 void register_attention(Registry& registry) {
-  registry.add({.class_name = "MultiHeadAttention", .lower = lower_multi_head});
+  const std::vector<Refusal> kCausal{{"causal", "with scores other than dot"},
+                                     {"score_mode", "inputs of other than 3 dimensions"}};
+  registry.add({.class_name = "MultiHeadAttention",
+                .lower = lower_multi_head,
+                .refuses = {{"attention_axes",
+                             "several with masks, or some with returned scores, "
+                             "or of several unknown sizes"}}});
   registry.add({.class_name = "GroupQueryAttention", .lower = lower_grouped});
   registry.add_alias("GroupedQueryAttention", "GroupQueryAttention");  // as Python calls it
-  registry.add({.class_name = "Attention", .lower = lower_attention});
-  registry.add({.class_name = "AdditiveAttention", .lower = lower_attention});
+  registry.add({.class_name = "Attention", .lower = lower_attention, .refuses = kCausal});
+  registry.add({.class_name = "AdditiveAttention", .lower = lower_attention, .refuses = kCausal});
 }
 
 }  // namespace kerf::layers

@@ -108,7 +108,10 @@ void lower_conv_lstm(LayerCall& call) {
 void register_conv_lstm(Registry& registry);
 void register_conv_lstm(Registry& registry) {
   for (const char* name : {"ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}) {
-    registry.add({.class_name = name, .lower = lower_conv_lstm});
+    registry.add({.class_name = name,
+                  .lower = lower_conv_lstm,
+                  .refuses = {{"data_format", "an unknown number of channels"}},
+                  .note = "every request starts from the initial state, also if it is stateful"});
   }
 }
 

@@ -159,7 +159,7 @@ void lower_conv_transpose(LayerCall& call) {
     const Config& config = call.config();
     program::ConvTranspose op{.window = window_of(call, rank, "kernel_size", 1)};
     if (op.window.padding == program::Padding::kCausal) {
-      config.unsupported("padding", "is causal, which a transposed convolution cannot be");
+      config.invalid("padding", "is causal, which a transposed convolution cannot be");
     }
     if (config.integer("groups", 1) != 1) {
       config.unsupported("groups", "transposed convolutions have one group only");
@@ -233,17 +233,22 @@ void lower_global_pooling(LayerCall& call) {
 
 void register_convolution(Registry& registry);
 void register_convolution(Registry& registry) {
+  const std::vector<Refusal> kKnownChannels{{"data_format", "an unknown number of channels"}};
   for (const char* name : {"Conv1D", "Conv2D", "Conv3D"}) {
-    registry.add({.class_name = name, .lower = lower_conv});
+    registry.add({.class_name = name, .lower = lower_conv, .refuses = kKnownChannels});
   }
   for (const char* name : {"DepthwiseConv1D", "DepthwiseConv2D"}) {
-    registry.add({.class_name = name, .lower = lower_depthwise});
+    registry.add({.class_name = name, .lower = lower_depthwise, .refuses = kKnownChannels});
   }
   for (const char* name : {"SeparableConv1D", "SeparableConv2D"}) {
-    registry.add({.class_name = name, .lower = lower_separable});
+    registry.add({.class_name = name, .lower = lower_separable, .refuses = kKnownChannels});
   }
   for (const char* name : {"Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"}) {
-    registry.add({.class_name = name, .lower = lower_conv_transpose});
+    registry.add({.class_name = name,
+                  .lower = lower_conv_transpose,
+                  .refuses = {{"data_format", "an unknown number of channels"},
+                              {"groups", "more than one"},
+                              {"strides", "of a product above 4096"}}});
   }
   for (const char* name : {"MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "AveragePooling1D",
                            "AveragePooling2D", "AveragePooling3D"}) {

@@ -209,7 +209,11 @@ void lower_einsum_dense(LayerCall& call) {
 
 void register_einsum_dense(Registry& registry);
 void register_einsum_dense(Registry& registry) {
-  registry.add({.class_name = "EinsumDense", .lower = lower_einsum_dense});
+  registry.add({.class_name = "EinsumDense",
+                .lower = lower_einsum_dense,
+                .refuses = {{"equation",
+                             "a letter that is twice in one operand, or stands for "
+                             "several unknown sizes"}}});
 }
 
 }  // namespace kerf::layers

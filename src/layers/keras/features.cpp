@@ -191,7 +191,7 @@ ValueId encoded(LayerCall& call, ValueId ids, const std::string& mode, std::int6
   ValueId hot = call.to_float(equal);
   if (mode == "one_hot") return hot;
   if (mode != "count") {
-    call.config().unsupported("output_mode", fmt::format("'{}' is not one kerf knows", mode));
+    call.config().invalid("output_mode", fmt::format("'{}' is not one kerf knows", mode));
   }
   if (!weights.empty()) {
     hot = ops.append(Binary{Binary::Kind::kMultiply},
@@ -235,8 +235,12 @@ void lower_discretization(LayerCall& call) {
 void register_features(Registry& registry);
 void register_features(Registry& registry) {
   registry.add({.class_name = "Rescaling", .lower = lower_rescaling});
-  registry.add({.class_name = "Normalization", .lower = lower_normalization});
-  registry.add({.class_name = "CategoryEncoding", .lower = lower_category_encoding});
+  registry.add({.class_name = "Normalization",
+                .lower = lower_normalization,
+                .refuses = {{"axis", "one of unknown size"}}});
+  registry.add({.class_name = "CategoryEncoding",
+                .lower = lower_category_encoding,
+                .refuses = {{"num_tokens", "above 16 million"}}});
   registry.add({.class_name = "Discretization", .lower = lower_discretization});
 }
 

@@ -21,7 +21,7 @@ void register_identity(Registry& registry) {
   for (const char* name :
        {"Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
         "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization"}) {
-    registry.add({.class_name = name, .lower = lower_identity});
+    registry.add({.class_name = name, .lower = lower_identity, .note = "changes nothing"});
   }
   for (const char* name : {"RandomFlip",
                            "RandomRotation",
@@ -50,7 +50,10 @@ void register_identity(Registry& registry) {
                            "CutMix",
                            "RandAugment",
                            "AugMix"}) {
-    registry.add({.class_name = name, .lower = lower_augmentation});
+    registry.add({.class_name = name,
+                  .lower = lower_augmentation,
+                  .refuses = {{"name", "called with labels or boxes beside the images"}},
+                  .note = "changes nothing"});
   }
 }
 

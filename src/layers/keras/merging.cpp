@@ -195,7 +195,9 @@ void register_merging(Registry& registry) {
     registry.add({.class_name = name, .lower = lower_merge});
   }
   registry.add({.class_name = "Concatenate", .lower = lower_concatenate});
-  registry.add({.class_name = "Dot", .lower = lower_dot});
+  registry.add({.class_name = "Dot",
+                .lower = lower_dot,
+                .refuses = {{"axes", "that of the batch; inputs of more than 3 dimensions"}}});
 }
 
 }  // namespace kerf::layers

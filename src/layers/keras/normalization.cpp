@@ -226,14 +226,20 @@ void lower_unit_normalization(LayerCall& call) {
 
 void register_normalization(Registry& registry);
 void register_normalization(Registry& registry) {
-  registry.add({.class_name = "BatchNormalization", .lower = lower_batch_normalization});
+  registry.add({.class_name = "BatchNormalization",
+                .lower = lower_batch_normalization,
+                .refuses = {{"axis", "several axes"}}});
   for (const char* alias :
        {"BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization"}) {
     registry.add_alias(alias, "BatchNormalization");
   }
   registry.add({.class_name = "LayerNormalization", .lower = lower_layer_normalization});
-  registry.add({.class_name = "GroupNormalization", .lower = lower_group_normalization});
-  registry.add({.class_name = "RMSNormalization", .lower = lower_rms_normalization});
+  registry.add({.class_name = "GroupNormalization",
+                .lower = lower_group_normalization,
+                .refuses = {{"axis", "one of unknown size"}}});
+  registry.add({.class_name = "RMSNormalization",
+                .lower = lower_rms_normalization,
+                .refuses = {{"axis", "axes that do not ascend"}}});
   registry.add({.class_name = "UnitNormalization", .lower = lower_unit_normalization});
 }
 

@@ -189,7 +189,13 @@ void lower_recurrent(LayerCall& call) {
 void register_recurrent(Registry& registry);
 void register_recurrent(Registry& registry) {
   for (const char* name : {"LSTM", "GRU", "SimpleRNN", "RNN"}) {
-    registry.add({.class_name = name, .lower = lower_recurrent});
+    registry.add({.class_name = name,
+                  .lower = lower_recurrent,
+                  .refuses = {{"time_major", "true"},
+                              {"cell",
+                               "other cells than those of LSTM, GRU and SimpleRNN and "
+                               "stacks of them; states in reverse order"}},
+                  .note = "every request starts from the initial state, also if it is stateful"});
   }
 }
 

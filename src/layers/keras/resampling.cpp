@@ -231,16 +231,28 @@ void lower_random_crop(LayerCall& call) {
 void register_resampling(Registry& registry);
 void register_resampling(Registry& registry) {
   for (const char* name : {"UpSampling1D", "UpSampling2D", "UpSampling3D"}) {
-    registry.add({.class_name = name, .lower = lower_upsampling});
+    registry.add({.class_name = name,
+                  .lower = lower_upsampling,
+                  .refuses = {{"interpolation",
+                               "other than nearest in files from before Keras "
+                               "2.4, and for integers"}}});
   }
   for (const char* name :
        {"AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
         "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D"}) {
     registry.add({.class_name = name, .lower = lower_adaptive_pooling});
   }
-  registry.add({.class_name = "Resizing", .lower = lower_resizing});
-  registry.add({.class_name = "CenterCrop", .lower = lower_center_crop});
-  registry.add({.class_name = "RandomCrop", .lower = lower_random_crop});
+  registry.add({.class_name = "Resizing",
+                .lower = lower_resizing,
+                .refuses = {{"fill_mode", "other than constant"},
+                            {"interpolation", "other than nearest for integers"},
+                            {"height", "ratios of images of unknown size"}}});
+  registry.add({.class_name = "CenterCrop",
+                .lower = lower_center_crop,
+                .refuses = {{"height", "images of unknown size"}}});
+  registry.add({.class_name = "RandomCrop",
+                .lower = lower_random_crop,
+                .refuses = {{"height", "in files of Keras 3.6 and 3.7"}}});
 }
 
 }  // namespace kerf::layers

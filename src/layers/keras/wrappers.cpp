@@ -19,7 +19,7 @@ ValueId merged(LayerCall& call, const std::string& mode, ValueId forward, ValueI
   if (mode == "concat") return ops.append(program::Concat{-1}, {forward, backward});
   if (mode == "mul") return ops.append(Binary{Binary::Kind::kMultiply}, {forward, backward});
   if (mode != "sum" && mode != "ave") {
-    call.config().unsupported("merge_mode", fmt::format("is '{}'", mode));
+    call.config().invalid("merge_mode", fmt::format("is '{}'", mode));
   }
   const ValueId sum = ops.append(Binary{Binary::Kind::kAdd}, {forward, backward});
   if (mode == "sum") return sum;

@@ -1,0 +1,56 @@
+#include "layers/refused_classes.h"
+
+namespace kerf::layers {
+
+const std::map<std::string_view, std::string_view>& refused_classes() {
+  constexpr std::string_view kNotYet = "is not one that kerf knows";
+  constexpr std::string_view kForeign =
+      "holds a model of another framework, which kerf does not run; save the model that it was "
+      "made from";
+  constexpr std::string_view kNoLayer = "computes nothing by itself; only classes made from it do";
+  constexpr std::string_view kColumns =
+      "reads feature columns, which Keras 3 dropped; use Keras' preprocessing layers";
+  static const std::map<std::string_view, std::string_view> kClasses{
+      {"AutoContrast", kNotYet},
+      {"ContrastLimitedAdaptiveHistogramEqualization", kNotYet},
+      {"DenseFeatures", kColumns},
+      {"FlaxLayer", kForeign},
+      {"HashedCrossing", kNotYet},
+      {"Hashing", kNotYet},
+      {"Highway", kNotYet},
+      {"IntegerLookup", kNotYet},
+      {"JaxLayer", kForeign},
+      {"LSTMCell", kNotYet},
+      {"GRUCell", kNotYet},
+      {"SimpleRNNCell", kNotYet},
+      {"StackedRNNCells", kNotYet},
+      {"Lambda",
+       "holds Python code, which kerf never executes; replace it by Keras layers or keras.ops and "
+       "save the model again"},
+      {"Layer", kNoLayer},
+      {"LinearModel", kColumns},
+      {"LocallyConnected1D", kNotYet},
+      {"LocallyConnected2D", kNotYet},
+      {"MaxNumBoundingBoxes", kNotYet},
+      {"MaxoutDense", kNotYet},
+      {"MelSpectrogram", kNotYet},
+      {"ParametricSoftplus", kNotYet},
+      {"Pipeline", kNotYet},
+      {"RandomFourierFeatures", kNotYet},
+      {"ReversibleEmbedding", kNotYet},
+      {"SReLU", kNotYet},
+      {"STFTSpectrogram", kNotYet},
+      {"SpectralNormalization", kNotYet},
+      {"StringLookup", kNotYet},
+      {"TFSMLayer",
+       "reads a TensorFlow SavedModel beside the file, which kerf does not run; save the model "
+       "that it was exported from"},
+      {"TernaryDense", kNotYet},
+      {"TextVectorization", kNotYet},
+      {"TorchModuleWrapper", kForeign},
+      {"WideDeepModel", kColumns},
+      {"Wrapper", kNoLayer}};
+  return kClasses;
+}
+
+}  // namespace kerf::layers
