@@ -46,7 +46,7 @@ int serve(const Options& options) {
   const std::vector<serving::ModelFile> files = serving::find_models(options.paths);
   server::Server server(settings);
 
-  std::shared_ptr<const serving::Repository> repository;
+  std::shared_ptr<serving::Repository> repository;
   std::map<const serving::ServedModel*, double> seconds;
   {
     Progress progress(
@@ -59,10 +59,11 @@ int serve(const Options& options) {
     };
     repository = serving::Repository::load(files, loading);
   }
-  for (const auto& [name, versions] : repository->models()) {
-    for (const auto& model : versions) {
-      spdlog::info("model {} version {}: {} parameters, loaded in {:.3f} s", name, model->version(),
-                   model->model().parameter_count(), seconds[model.get()]);
+  const std::shared_ptr<const serving::Snapshot> models = repository->snapshot();
+  for (const auto& [name, entry] : models->models()) {
+    for (const serving::ModelVersion& version : entry.versions) {
+      spdlog::info("model {} version {}: {} parameters, loaded in {:.3f} s", name, version.version,
+                   version.model->model().parameter_count(), seconds[version.model.get()]);
     }
   }
   server.serve(repository);

@@ -94,6 +94,13 @@ bool Exchange::guarded(Body&& body) noexcept {
   return true;
 }
 
+void Exchange::rest() noexcept {
+  if (!models_.stale()) return;
+  model_ = nullptr;
+  plan_ = {};
+  models_.rest();
+}
+
 bool Exchange::begin(const Request& request) noexcept {
   request_ = request;
   reply_.clear();
@@ -134,17 +141,12 @@ bool Exchange::start() {
     reply_.allow = allowed;
     return true;
   }
-  const serving::Repository& repository = *service_.repository;
+  const serving::Snapshot& models = models_.snapshot();
   if (!route_.model.empty()) {
-    model_ = repository.find(route_.model, route_.version);
+    model_ = models.find(route_.model, route_.version).get();
     if (model_ == nullptr) {
-      const auto known = repository.models().find(route_.model);
-      write_error(
-          reply_, 404,
-          known == repository.models().end()
-              ? fmt::format("there is no model '{}'; GET /v2/models lists them", route_.model)
-              : fmt::format("model '{}' has no version '{}'; the highest is {}", route_.model,
-                            route_.version, known->second.back()->version()));
+      const Error error = models.absence(route_.model, route_.version);
+      write_error(reply_, error.code() == ErrorCode::kNotFound ? 404 : 503, error.what());
       return true;
     }
   }
@@ -164,10 +166,10 @@ bool Exchange::start() {
       write_server_metadata(reply_.body);
       break;
     case Endpoint::kModels:
-      write_model_list(reply_.body, repository);
+      write_model_list(reply_.body, models);
       break;
     case Endpoint::kRepositoryIndex:
-      write_repository_index(reply_.body, repository);
+      write_repository_index(reply_.body, models);
       break;
     case Endpoint::kModelReady:
       if (!ready) reply_.status = 503;
@@ -177,7 +179,7 @@ bool Exchange::start() {
                                : ",\"ready\":false,\"error\":\"the server is shutting down\"}");
       break;
     case Endpoint::kModelMetadata:
-      write_model_metadata(reply_.body, *model_, repository);
+      write_model_metadata(reply_.body, *model_, models);
       break;
     case Endpoint::kModelGraph:
       step_ = Step::kGraph;

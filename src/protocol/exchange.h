@@ -19,7 +19,7 @@ namespace kerf::protocol {
 
 // What all exchanges of a server share.
 struct Service {
-  std::shared_ptr<const serving::Repository> repository;
+  std::shared_ptr<serving::Repository> repository;
   serving::Limits limits;
   Threads threads;                 // large runs are split over these
   std::atomic<bool> ready = true;  // what the readiness endpoints say
@@ -30,7 +30,7 @@ struct Service {
 // another between begin() and work().
 class Exchange {
  public:
-  explicit Exchange(const Service& service) : service_(service) {}
+  explicit Exchange(const Service& service) : service_(service), models_(*service.repository) {}
 
   // Takes a request as far as it can be taken at once. True if reply() is complete; false if work()
   // must be called, which may take long. Throws nothing: errors are replies.
@@ -38,6 +38,8 @@ class Exchange {
   // Does the rest; reply() is complete afterwards.
   void work() noexcept;
   Reply& reply() noexcept { return reply_; }
+  // Lets go of a model that was replaced since. Called now and then between requests.
+  void rest() noexcept;
 
  private:
   enum class Step : std::uint8_t { kGraph, kRead, kPlan, kRun };
@@ -61,11 +63,12 @@ class Exchange {
   std::byte* tensor_memory(std::size_t bytes);
 
   const Service& service_;
+  serving::Repository::Reader models_;
   Request request_;
   Reply reply_;
   Route route_;
   Step step_ = Step::kRead;
-  const serving::ServedModel* model_ = nullptr;
+  const serving::ServedModel* model_ = nullptr;  // kept by models_
   InferRequest infer_;
   Coding coding_ = Coding::kIdentity;
   Buffer decompressed_;

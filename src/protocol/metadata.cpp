@@ -38,14 +38,15 @@ void write_server_metadata(Buffer& out) {
 }
 
 void write_model_metadata(Buffer& out, const serving::ServedModel& model,
-                          const serving::Repository& repository) {
+                          const serving::Snapshot& models) {
   out.append("{\"name\":");
   append_string(out, model.name());
   out.append(",\"versions\":[");
   const char* separator = "";
-  for (const auto& version : repository.models().find(model.name())->second) {
+  for (const serving::ModelVersion& version : models.entry(model.name())->versions) {
+    if (version.model == nullptr) continue;
     out.append(separator);
-    append_string(out, version->version());
+    append_string(out, version.version);
     separator = ",";
   }
   out.append("],\"platform\":\"kerf_keras\",\"inputs\":");
@@ -55,10 +56,10 @@ void write_model_metadata(Buffer& out, const serving::ServedModel& model,
   out.push_back('}');
 }
 
-void write_model_list(Buffer& out, const serving::Repository& repository) {
+void write_model_list(Buffer& out, const serving::Snapshot& models) {
   out.append("{\"models\":[");
   const char* separator = "";
-  for (const auto& [name, versions] : repository.models()) {
+  for (const auto& [name, entry] : models.models()) {
     out.append(separator);
     append_string(out, name);
     separator = ",";
@@ -66,17 +67,24 @@ void write_model_list(Buffer& out, const serving::Repository& repository) {
   out.append("]}");
 }
 
-void write_repository_index(Buffer& out, const serving::Repository& repository) {
+void write_repository_index(Buffer& out, const serving::Snapshot& models) {
   out.push_back('[');
   const char* separator = "";
-  for (const auto& [name, versions] : repository.models()) {
-    for (const auto& version : versions) {
+  for (const auto& [name, entry] : models.models()) {
+    for (const serving::ModelVersion& version : entry.versions) {
       out.append(separator);
       out.append("{\"name\":");
       append_string(out, name);
       out.append(",\"version\":");
-      append_string(out, version->version());
-      out.append(",\"state\":\"READY\"}");
+      append_string(out, version.version);
+      out.append(",\"state\":\"");
+      out.append(serving::state_name(version.state));
+      out.push_back('"');
+      if (!version.reason.empty()) {
+        out.append(",\"reason\":");
+        append_string(out, version.reason);
+      }
+      out.push_back('}');
       separator = ",";
     }
   }

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "protocol/buffer.h"
-#include "serving/repository.h"
+#include "serving/snapshot.h"
 
 namespace kerf::protocol {
 
@@ -9,10 +9,10 @@ namespace kerf::protocol {
 
 void write_server_metadata(Buffer& out);
 void write_model_metadata(Buffer& out, const serving::ServedModel& model,
-                          const serving::Repository& repository);
+                          const serving::Snapshot& models);
 // {"models": [names]}.
-void write_model_list(Buffer& out, const serving::Repository& repository);
-// One entry per version, all READY: a server starts with all of its models or not at all.
-void write_repository_index(Buffer& out, const serving::Repository& repository);
+void write_model_list(Buffer& out, const serving::Snapshot& models);
+// One entry per version, with its state and, where there is one, the reason for it.
+void write_repository_index(Buffer& out, const serving::Snapshot& models);
 
 }  // namespace kerf::protocol

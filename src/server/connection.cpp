@@ -42,6 +42,7 @@ void Connection::wait_for(Waiting what, Clock::duration limit) {
 }
 
 void Connection::expire(Clock::time_point now) {
+  if (waiting_ == Waiting::kIdle) exchange_.rest();
   const bool drained = waiting_ == Waiting::kIdle && shared_.draining;
   if (waiting_ == Waiting::kWorker || (now < deadline_ && !drained)) return;
   expired_ = true;

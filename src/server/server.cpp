@@ -143,7 +143,7 @@ std::string Server::url() const {
                                         : fmt::format("http://{}:{}", address, port());
 }
 
-void Server::serve(std::shared_ptr<const serving::Repository> repository) {
+void Server::serve(std::shared_ptr<serving::Repository> repository) {
   Impl& impl = *impl_;
   constexpr std::size_t kOtherFiles = 256;
   allow_open_files(impl.options.max_connections + kOtherFiles);
@@ -168,7 +168,7 @@ void Server::serve(std::shared_ptr<const serving::Repository> repository) {
   if (impl.options.handle_signals) signals.async_wait(on_signal);
   asio::co_spawn(impl.main().context(), impl.accept_all(), [](const std::exception_ptr&) {});
   spdlog::info("listening on {}: {} models, {} I/O threads, {} workers", url(),
-               impl.service.repository->models().size(), impl.threads.size(), impl.workers.count());
+               impl.service.repository->snapshot()->models().size(), impl.threads.size(), impl.workers.count());
   {
     std::vector<std::jthread> others;
     for (std::size_t i = 1; i < impl.threads.size(); ++i) {

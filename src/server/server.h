@@ -43,7 +43,7 @@ class Server {
 
   // Listens and serves until stop() or a signal: then it accepts no more connections, says that it
   // is not ready, lets running requests end within the drain timeout, and returns. Called once.
-  void serve(std::shared_ptr<const serving::Repository> repository);
+  void serve(std::shared_ptr<serving::Repository> repository);
 
   // Ends serve(), also one that has not begun.
   void stop();

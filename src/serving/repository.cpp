@@ -7,15 +7,12 @@
 #include <chrono>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "kerf/error.h"
 
 namespace kerf::serving {
 namespace {
-
-bool lower_version(std::string_view a, std::string_view b) {
-  return a.size() != b.size() ? a.size() < b.size() : a < b;
-}
 
 // Makes the plan of a call of one sample, so that the first request finds it. Inputs with unknown
 // dimensions beside the batch are left to the first request.
@@ -34,8 +31,8 @@ void warm_up(const ServedModel& served) {
 
 }  // namespace
 
-std::shared_ptr<const Repository> Repository::load(std::span<const ModelFile> files,
-                                                   const LoadSettings& settings) {
+std::shared_ptr<Repository> Repository::load(std::span<const ModelFile> files,
+                                             const LoadSettings& settings) {
   std::vector<std::unique_ptr<const ServedModel>> loaded(files.size());
   std::vector<double> shares(files.size());
   std::vector<std::string> failures;
@@ -88,26 +85,41 @@ std::shared_ptr<const Repository> Repository::load(std::span<const ModelFile> fi
     throw Error(ErrorCode::kInvalidFile, fmt::format("{}", fmt::join(failures, "\n")));
   }
 
-  auto repository = std::make_shared<Repository>();
+  Snapshot::Models models;
   for (std::unique_ptr<const ServedModel>& model : loaded) {
-    repository->models_[model->name()].push_back(std::move(model));
+    models[model->name()].versions.push_back({.version = model->version(),
+                                              .state = VersionState::kReady,
+                                              .reason = {},
+                                              .model = std::move(model)});
   }
-  for (auto& [name, versions] : repository->models_) {
-    std::ranges::sort(versions, lower_version,
-                      [](const auto& model) -> std::string_view { return model->version(); });
-  }
-  return repository;
+  return std::make_shared<Repository>(Snapshot(std::move(models)));
 }
 
-const ServedModel* Repository::find(std::string_view name,
-                                    std::string_view version) const noexcept {
-  const auto it = models_.find(name);
-  if (it == models_.end()) return nullptr;
-  if (version.empty()) return it->second.back().get();
-  for (const std::unique_ptr<const ServedModel>& model : it->second) {
-    if (model->version() == version) return model.get();
-  }
-  return nullptr;
+Repository::Repository(Snapshot snapshot)
+    : snapshot_(std::make_shared<const Snapshot>(std::move(snapshot))) {}
+
+std::shared_ptr<const Snapshot> Repository::snapshot() const {
+  const std::lock_guard lock(mutex_);
+  return snapshot_;
+}
+
+void Repository::publish(Snapshot snapshot) {
+  auto next = std::make_shared<const Snapshot>(std::move(snapshot));
+  const std::lock_guard lock(mutex_);
+  snapshot_.swap(next);  // the old one goes, if nobody holds it, without the lock
+  generation_.fetch_add(1, std::memory_order_release);
+}
+
+void Repository::Reader::refresh() {
+  std::shared_ptr<const Snapshot> old;  // likewise
+  const std::lock_guard lock(repository_.mutex_);
+  old = std::exchange(snapshot_, repository_.snapshot_);
+  generation_ = repository_.generation_.load(std::memory_order_relaxed);
+}
+
+void Repository::Reader::rest() noexcept {
+  snapshot_.reset();
+  generation_ = 0;
 }
 
 }  // namespace kerf::serving

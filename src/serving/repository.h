@@ -1,16 +1,17 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "serving/limits.h"
-#include "serving/served_model.h"
+#include "serving/snapshot.h"
 
 namespace kerf::serving {
 
@@ -40,24 +41,50 @@ struct LoadSettings {
   std::function<void(double)> progress;
 };
 
-// The models a server serves, by name and version. Immutable once loaded, hence shared by all
-// threads.
+// The models a server serves, which may change while it serves them. Any thread may call anything.
 class Repository {
  public:
+  Repository() = default;
+  explicit Repository(Snapshot snapshot);
   // Loads every file, several at once, and compiles what a plain call of one sample needs. Throws
   // one Error naming every file that cannot be served, and why.
-  static std::shared_ptr<const Repository> load(std::span<const ModelFile> files,
-                                                const LoadSettings& settings = {});
+  static std::shared_ptr<Repository> load(std::span<const ModelFile> files,
+                                          const LoadSettings& settings = {});
 
-  // A version of a model, or with an empty `version` its highest; null if there is none.
-  const ServedModel* find(std::string_view name, std::string_view version = {}) const noexcept;
+  std::shared_ptr<const Snapshot> snapshot() const;
+  // Makes this what is served from now on. Who reads goes on with what it holds.
+  void publish(Snapshot snapshot);
 
-  // Versions, lowest first.
-  using Versions = std::vector<std::unique_ptr<const ServedModel>>;
-  const std::map<std::string, Versions, std::less<>>& models() const noexcept { return models_; }
+  // What one thread at a time sees of a repository, at the cost of reading a number that seldom
+  // changes: no lock, and no reference count that threads would fight over.
+  class Reader {
+   public:
+    explicit Reader(const Repository& repository) : repository_(repository) {}
+
+    // What is served now. The reference is good until the next call or rest().
+    const Snapshot& snapshot() {
+      if (stale()) refresh();
+      return *snapshot_;
+    }
+    // There is something newer than what snapshot() last gave.
+    bool stale() const noexcept {
+      return generation_ != repository_.generation_.load(std::memory_order_acquire);
+    }
+    // Holds nothing until the next call, so that old versions can go.
+    void rest() noexcept;
+
+   private:
+    void refresh();
+
+    const Repository& repository_;
+    std::uint64_t generation_ = 0;  // no snapshot has this one
+    std::shared_ptr<const Snapshot> snapshot_;
+  };
 
  private:
-  std::map<std::string, Versions, std::less<>> models_;
+  mutable std::mutex mutex_;  // guards the two below, for moments
+  std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<const Snapshot>();
+  std::atomic<std::uint64_t> generation_ = 1;  // grows with each snapshot; written under the lock
 };
 
 }  // namespace kerf::serving

@@ -39,7 +39,7 @@ TEST(Server, SaysAtOnceThatAPortIsTaken) {
 TEST(Server, StopsBeforeItHasBegun) {
   Server server({.port = 0, .handle_signals = false});
   server.stop();
-  server.serve(std::make_shared<const serving::Repository>());
+  server.serve(std::make_shared<serving::Repository>());
 }
 
 // Full, head and tail predictions of two models from 64 connections at once, every reply byte for

@@ -39,10 +39,11 @@ TEST(Repository, LoadsSeveralAtOnceAndReports) {
                                                        }});
   EXPECT_EQ(loaded, 5);
   EXPECT_DOUBLE_EQ(last, 1);
-  EXPECT_EQ(repository->models().size(), 5U);
-  EXPECT_NE(repository->find("conv1d"), nullptr);
-  EXPECT_EQ(repository->find("conv2d"), nullptr);
-  EXPECT_EQ(repository->find("conv1d", "2"), nullptr);
+  const auto models = repository->snapshot();
+  EXPECT_EQ(models->models().size(), 5U);
+  EXPECT_NE(models->find("conv1d"), nullptr);
+  EXPECT_EQ(models->find("conv2d"), nullptr);
+  EXPECT_EQ(models->find("conv1d", "2"), nullptr);
 }
 
 TEST(Repository, TheHighestVersionIsTheDefault) {
@@ -50,12 +51,54 @@ TEST(Repository, TheHighestVersionIsTheDefault) {
   for (const char* version : {"9", "10", "2"}) {
     files.push_back({.name = "m", .version = version, .path = golden("recommender")});
   }
-  const auto repository = Repository::load(files);
-  EXPECT_EQ(repository->find("m")->version(), "10");
-  EXPECT_EQ(repository->find("m", "9")->version(), "9");
-  EXPECT_EQ(repository->find("m", "09"), nullptr);
-  const auto& versions = repository->models().at("m");
-  EXPECT_EQ(versions.front()->version(), "2");
+  const auto models = Repository::load(files)->snapshot();
+  EXPECT_EQ(models->find("m")->version(), "10");
+  EXPECT_EQ(models->find("m", "9")->version(), "9");
+  EXPECT_EQ(models->find("m", "09"), nullptr);
+  EXPECT_EQ(models->entry("m")->versions.front().version, "2");
+}
+
+// A reader sees what was published last, and holds the old no longer than it must.
+TEST(Repository, ReadersSeeWhatIsPublished) {
+  const auto repository = Repository::load(
+      std::vector<ModelFile>{{.name = "m", .version = "1", .path = golden("recommender")}});
+  Repository::Reader reader(*repository);
+  EXPECT_TRUE(reader.stale());
+  const std::weak_ptr<const ServedModel> first = reader.snapshot().find("m");
+  EXPECT_FALSE(reader.stale());
+  repository->publish(
+      *Repository::load(
+           std::vector<ModelFile>{{.name = "m", .version = "2", .path = golden("recommender")}})
+           ->snapshot());
+  EXPECT_TRUE(reader.stale());
+  EXPECT_FALSE(first.expired());
+  EXPECT_EQ(reader.snapshot().find("m")->version(), "2");
+  EXPECT_TRUE(first.expired());
+  const std::weak_ptr<const ServedModel> second = reader.snapshot().find("m");
+  repository->publish({});
+  reader.rest();
+  EXPECT_TRUE(second.expired());
+  EXPECT_EQ(reader.snapshot().find("m"), nullptr);
+}
+
+TEST(Snapshot, SaysWhyAModelIsNotThere) {
+  const auto served =
+      std::make_shared<const ServedModel>("m", "2", Model::load(golden("conv1d")), Limits{});
+  const Snapshot models(
+      {{"m",
+        {.versions =
+             {{.version = "10", .state = VersionState::kLoading},
+              {.version = "2", .state = VersionState::kReady, .reason = {}, .model = served}},
+         .labels = {{"stable", "2"}, {"canary", "10"}}}}});
+  EXPECT_EQ(models.find("m"), served);
+  EXPECT_EQ(models.find_label("m", "stable"), served);
+  EXPECT_EQ(models.find_label("m", "canary"), nullptr);
+  EXPECT_EQ(models.find_label("m", "other"), nullptr);
+  EXPECT_EQ(models.absence("m", "10").code(), ErrorCode::kUnavailable);
+  EXPECT_THAT(models.absence("m", "10").what(), HasSubstr("LOADING"));
+  EXPECT_EQ(models.absence("m", "3").code(), ErrorCode::kNotFound);
+  EXPECT_THAT(models.absence("m", "3").what(), HasSubstr("the highest is 10"));
+  EXPECT_EQ(models.absence("n").code(), ErrorCode::kNotFound);
 }
 
 TEST(Repository, NamesEveryFileThatCannotBeServed) {
