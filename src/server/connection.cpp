@@ -21,6 +21,8 @@ namespace http = boost::beast::http;
 
 constexpr asio::use_awaitable_t<Executor> kAwait;
 constexpr std::size_t kReadBytes = std::size_t{16} << 10;
+// Larger replies are sent at once: they may not fit the socket's buffer.
+constexpr std::size_t kSmallReply = std::size_t{16} << 10;
 // A body may take this much longer than the request timeout, per byte: who sends faster is served.
 constexpr std::chrono::nanoseconds kPerByte{60'000};  // 16 KiB a second
 
@@ -84,8 +86,17 @@ bool Connection::refuse_request(int status, std::string message) {
   return false;
 }
 
+bool Connection::repeats_head() noexcept {
+  const std::optional<LastHead::Match> match = last_head_.match(unread());
+  if (!match || match->body_size > shared_.service.limits.request_bytes) return false;
+  head_size_ = match->head_size;
+  body_size_ = match->body_size;
+  return true;
+}
+
 bool Connection::parse_head() {
   const std::size_t limit = shared_.service.limits.request_bytes;
+  last_head_.forget();
   parser_.emplace(chunks_, limit);
   boost::system::error_code error;
   parser_->parse_head(unread().substr(0, head_size_), error);
@@ -98,6 +109,10 @@ bool Connection::parse_head() {
   }
   if (error) return refuse_request(400, "this is not a valid HTTP request: " + error.message());
   body_size_ = parser_->chunked() ? 0 : parser_->content_length().value_or(0);
+  const Head& head = parser_->head();
+  if (!parser_->chunked() && !head.expects_continue) {
+    last_head_.keep(unread().substr(0, head_size_), head.content_length);
+  }
   return true;
 }
 
@@ -173,11 +188,13 @@ void Connection::drop() noexcept {
 }
 
 void Connection::resume() {
-  asio::post(thread_.context(), [this] {
-    Resume resume = *std::move(resume_);
-    resume_.reset();
-    std::move(resume)();
-  });
+  asio::post(thread_.context(), [this] { go_on(); });
+}
+
+void Connection::go_on() {
+  Resume resume = *std::move(resume_);
+  resume_.reset();
+  std::move(resume)();
 }
 
 Connection::Awaitable<void> Connection::work() {
@@ -192,14 +209,31 @@ Connection::Awaitable<void> Connection::work() {
       [this](Resume handler) { resume_.emplace(std::move(handler)); }, kAwait);
 }
 
-Connection::Awaitable<bool> Connection::write_rest(std::span<const char> bytes) {
-  while (!bytes.empty()) {
+void Connection::write_some() {
+  // An error shows again when the rest is written.
+  boost::system::error_code error;
+  const std::size_t sent = socket_.write_some(asio::buffer(unsent_.data(), unsent_.size()), error);
+  unsent_ = unsent_.subspan(sent);
+}
+
+Connection::Awaitable<void> Connection::send_later() {
+  waiting_ = Waiting::kWorker;
+  co_await asio::async_initiate<const asio::use_awaitable_t<Executor>, void()>(
+      [this](Resume handler) {
+        resume_.emplace(std::move(handler));
+        thread_.send_later(*this, request_start_);
+      },
+      kAwait);
+}
+
+Connection::Awaitable<bool> Connection::write_rest() {
+  while (!unsent_.empty()) {
     wait_for(Waiting::kReply, shared_.request_timeout);
     boost::system::error_code error;
     const std::size_t count = co_await socket_.async_write_some(
-        asio::buffer(bytes.data(), bytes.size()), asio::redirect_error(kAwait, error));
+        asio::buffer(unsent_.data(), unsent_.size()), asio::redirect_error(kAwait, error));
     if (error) co_return false;
-    bytes = bytes.subspan(count);
+    unsent_ = unsent_.subspan(count);
   }
   co_return true;
 }
@@ -222,10 +256,8 @@ Connection::Awaitable<void> Connection::fail(int status, std::string_view messag
   protocol::Reply& reply = exchange_.reply();
   protocol::write_error(reply, status, message);
   expired_ = false;
-  if (co_await write_rest(write_head(reply, {.keep_alive = false}))) {
-    parser_.reset();
-    co_await linger();
-  }
+  unsent_ = write_head(reply, {.keep_alive = false});
+  if (co_await write_rest()) co_await linger();
 }
 
 Connection::Awaitable<void> Connection::refuse() {
@@ -242,7 +274,7 @@ Connection::Awaitable<void> Connection::serve() {
   for (;;) {
     HeadEnd head_end;
     waiting_ = Waiting::kIdle;
-    parser_.reset();
+    bool complete = false;
     if (begin_ == input_.size()) {
       input_.clear();
       begin_ = 0;
@@ -254,8 +286,14 @@ Connection::Awaitable<void> Connection::serve() {
       }
       if (!unread().empty()) {
         if (waiting_ == Waiting::kIdle) begin_request();
+        complete = repeats_head();
+        if (complete) break;
         const HeadEnd::Found found = head_end.look(unread());
-        if (found == HeadEnd::Found::kYes && head_end.size() <= kMostHeadBytes) break;
+        if (found == HeadEnd::Found::kYes && head_end.size() <= kMostHeadBytes) {
+          head_size_ = head_end.size();
+          complete = parse_head();
+          break;
+        }
         if (found == HeadEnd::Found::kNoHead) {
           co_return co_await fail(400, "this is not a valid HTTP/1.1 request");
         }
@@ -277,13 +315,12 @@ Connection::Awaitable<void> Connection::serve() {
       input_.commit(count);
       burst = 0;
     }
-    head_size_ = head_end.size();
-    bool complete = parse_head();
     if (complete) {
       if (parser_->head().expects_continue &&
           (parser_->chunked() || input_.size() - begin_ - head_size_ < body_size_)) {
         constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-        if (!co_await write_rest(kContinue)) co_return;
+        unsent_ = kContinue;
+        if (!co_await write_rest()) co_return;
         waiting_ = Waiting::kRequest;
       }
       if (parser_->chunked()) {
@@ -301,18 +338,17 @@ Connection::Awaitable<void> Connection::serve() {
     if (reply.status >= 400) ++thread_.errors;
     const bool keep_alive =
         parser_->keep_alive() && !shared_.draining.load(std::memory_order_relaxed);
-    const std::span<const char> bytes =
-        write_head(reply, {.keep_alive = keep_alive,
-                           .http_1_0 = parser_->head().http_1_0,
-                           .without_body = parser_->head().is_head});
-    std::size_t sent = socket_.write_some(asio::buffer(bytes.data(), bytes.size()), error);
-    if (error == asio::error::would_block || error == asio::error::interrupted) {
-      sent = 0;
-    } else if (error) {
-      co_return;
-    }
-    if (sent < bytes.size() && !co_await write_rest(bytes.subspan(sent))) co_return;
+    unsent_ = write_head(reply, {.keep_alive = keep_alive,
+                                 .http_1_0 = parser_->head().http_1_0,
+                                 .without_body = parser_->head().is_head});
     begin_ += head_size_ + body_size_;
+    if (keep_alive && begin_ == input_.size() && unsent_.size() <= kSmallReply &&
+        thread_.connections_.size() != 1) {
+      co_await send_later();
+    } else {
+      write_some();
+    }
+    if (!unsent_.empty() && !co_await write_rest()) co_return;
     if (!keep_alive) {
       if (begin_ < input_.size()) co_await linger();
       co_return;

@@ -32,6 +32,11 @@ class Connection final : public serving::Task {
   void expire(Clock::time_point now);
   // Ends it as if the client had gone.
   void close();
+  // Sends of what is unsent as much as goes at once. Called by the I/O thread, if a reply is left
+  // to it.
+  void write_some();
+  // Continues the coroutine. Called by the I/O thread when it has sent the reply.
+  void go_on();
 
  private:
   template <typename T>
@@ -47,12 +52,17 @@ class Connection final : public serving::Task {
   // False where the request must be refused, see failure_.
   Awaitable<bool> read_body();
   Awaitable<bool> read_chunks();
-  Awaitable<bool> write_rest(std::span<const char> bytes);
+  // Sends what is unsent.
+  Awaitable<bool> write_rest();
   Awaitable<void> work();
+  // Leaves the reply to the I/O thread, to be sent with others.
+  Awaitable<void> send_later();
   // Sends an error, and closes so that the client can still read it.
   Awaitable<void> fail(int status, std::string_view message);
   Awaitable<void> linger();
 
+  // Whether what stands at begin_ is the last head again; then takes what it says.
+  bool repeats_head() noexcept;
   // Parses the head that stands at begin_. False where the request must be refused.
   bool parse_head();
   void begin_request();
@@ -74,10 +84,12 @@ class Connection final : public serving::Task {
   std::size_t begin_ = 0;
   std::size_t head_size_ = 0;
   std::size_t body_size_ = 0;  // 0 for a chunked one
-  std::optional<HeadParser> parser_;
+  LastHead last_head_;
+  std::optional<HeadParser> parser_;  // of the current head, or of one that was the same
+  std::span<const char> unsent_;      // of the reply
   int failure_ = 0;  // the status with which the request is refused, and what is said
   std::string failure_message_;
-  std::optional<Resume> resume_;  // set while a worker works
+  std::optional<Resume> resume_;  // set while a worker works or the I/O thread is to send
   Waiting waiting_ = Waiting::kIdle;
   bool expired_ = false;
   Clock::time_point deadline_;

@@ -3,6 +3,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/error.hpp>
+#include <cstring>
 #include <functional>
 
 namespace kerf::server {
@@ -15,6 +16,26 @@ std::string_view view(boost::beast::string_view text) noexcept {
 }
 
 }  // namespace
+
+void LastHead::keep(std::string_view bytes, Piece length) {
+  bytes_.assign(bytes);
+  length_ = length;
+}
+
+std::optional<LastHead::Match> LastHead::match(std::string_view bytes) const noexcept {
+  if (bytes_.empty() || bytes.size() < bytes_.size()) return std::nullopt;
+  const std::size_t behind = length_.offset + length_.size;
+  if (std::memcmp(bytes.data(), bytes_.data(), length_.offset) != 0 ||
+      std::memcmp(bytes.data() + behind, bytes_.data() + behind, bytes_.size() - behind) != 0) {
+    return std::nullopt;
+  }
+  Match match{.head_size = bytes_.size(), .body_size = 0};
+  for (const char digit : bytes.substr(length_.offset, length_.size)) {
+    if (digit < '0' || digit > '9') return std::nullopt;
+    match.body_size = match.body_size * 10 + static_cast<std::size_t>(digit - '0');
+  }
+  return match;
+}
 
 HeadEnd::Found HeadEnd::look(std::string_view bytes) noexcept {
   const auto is_token = [](char c) {
@@ -75,6 +96,14 @@ void HeadParser::on_field_impl(field name, string_view text, string_view value, 
   error = {};
   if (bytes_.empty()) return;
   switch (name) {
+    case field::content_length:
+      // RFC 9112 lets a server take one length that is said several times, or refuse it.
+      if (head_.content_length.size != 0 || value.contains(',')) {
+        error = http::error::multiple_content_length;
+      } else {
+        head_.content_length = piece(value, error);
+      }
+      break;
     case field::content_encoding:
       head_.content_encoding = piece(value, error);
       break;

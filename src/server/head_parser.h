@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "protocol/buffer.h"
@@ -26,9 +27,31 @@ struct Head {
   Piece content_encoding;
   Piece accept_encoding;
   std::optional<Piece> json_length;
+  Piece content_length;  // empty if there is none
   bool expects_continue = false;
   bool http_1_0 = false;
   bool is_head = false;  // the method HEAD
+};
+
+// The head that a connection sent last. Clients repeat theirs but for the body's length, and to
+// compare is several times cheaper than to parse.
+class LastHead {
+ public:
+  // Keeps a head, in which `length` is the only Content-Length.
+  void keep(std::string_view bytes, Piece length);
+  void forget() noexcept { bytes_.clear(); }
+
+  struct Match {
+    std::size_t head_size;
+    std::size_t body_size;
+  };
+  // Whether `bytes` start with that head, where its length may be another of as many digits: every
+  // other part stands where it stood.
+  std::optional<Match> match(std::string_view bytes) const noexcept;
+
+ private:
+  std::string bytes_;
+  Piece length_;
 };
 
 // Where a request's head ends in bytes that arrive bit by bit. Finds at once what cannot become a

@@ -19,13 +19,36 @@ IoThread::IoThread(Shared& shared) : shared_(shared), sweeper_(context_) { sweep
 void IoThread::run() {
   for (;;) {
     try {
-      context_.run();
+      while (context_.run_one() != 0) {
+        context_.poll();
+        send_replies();
+      }
       return;
     } catch (const std::exception& error) {
       // Most likely there was no memory for one connection; the others go on.
       spdlog::error("a connection failed: {}", error.what());
     }
   }
+}
+
+void IoThread::send_later(Connection& connection, Clock::time_point request_start) {
+  constexpr std::size_t kMostReplies = 32;
+  constexpr std::chrono::microseconds kLongest{100};
+  if (unsent_.empty()) unsent_since_ = request_start;
+  unsent_.push_back(&connection);
+  if (unsent_.size() >= kMostReplies || request_start - unsent_since_ > kLongest) send_replies();
+}
+
+void IoThread::send_replies() {
+  if (unsent_.empty()) return;
+  for (Connection* connection : unsent_) connection->write_some();
+  if (sent_.empty()) {
+    asio::post(context_, [this] {
+      for (Connection* connection : std::exchange(sent_, {})) connection->go_on();
+    });
+  }
+  sent_.insert(sent_.end(), unsent_.begin(), unsent_.end());
+  unsent_.clear();
 }
 
 void IoThread::accept(Socket socket, bool room) {
@@ -50,6 +73,7 @@ void IoThread::finish() {
   context_.restart();
   do {
     for (Connection* connection : connections_) connection->close();
+    send_replies();
     context_.poll();
   } while (!connections_.empty());
 }

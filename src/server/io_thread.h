@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <vector>
 
 #include "protocol/exchange.h"
 #include "serving/workers.h"
@@ -57,10 +58,19 @@ class IoThread {
  private:
   friend class Connection;
   void sweep();
+  // Replies that are there are sent together, at the latest when no connection has anything more to
+  // read: a client with several connections is woken once, not once a reply, which costs more than
+  // all the rest that a small request needs. Their connections go on when all are sent: then the
+  // next requests are often there, and need no waiting for.
+  void send_later(Connection& connection, Clock::time_point request_start);
+  void send_replies();
 
   boost::asio::io_context context_{1};
   Shared& shared_;
   Timer sweeper_;
+  std::vector<Connection*> unsent_;     // connections whose replies wait to be sent
+  std::vector<Connection*> sent_;       // and that go on now
+  Clock::time_point unsent_since_;      // when the request of the first of these came
   std::list<Connection*> connections_;  // used by this thread only
 };
 

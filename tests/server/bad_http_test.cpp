@@ -192,6 +192,11 @@ std::vector<Case> cases() {
             "Inference-Header-Content-Length: 146\r\n"),
        400, "", false},
       // Compression.
+      {"LengthTwice",
+       post(kInfer, kBody, "Content-Length: " + std::to_string(kBody.size()) + "\r\n"), 400,
+       "HTTP"},
+      {"LengthList", "POST " + std::string(kInfer) + " HTTP/1.1\r\nContent-Length: 2, 2\r\n\r\n{}",
+       400, "HTTP"},
       {"NotGzip", post(kInfer, kBody, "Content-Encoding: gzip\r\n"), 400, "decompressed", false},
       {"UnknownCoding", post(kInfer, kBody, "Content-Encoding: br\r\n"), 415, "gzip", false},
   };

@@ -64,6 +64,45 @@ TEST_F(HttpTest, AnswersPipelinedRequestsInOrder) {
   }
 }
 
+// Heads that repeat but for their length are not parsed again; whatever else changes is seen.
+TEST_F(HttpTest, SeesWhatChangesInHeadsThatRepeat) {
+  const auto with_id = [](std::string_view id) {
+    return kSegment.substr(0, kSegment.size() - 1) + R"(,"id":")" + std::string(id) + "\"}";
+  };
+  Client client = running_->connect();
+  const auto ask = [&](const std::string& request) {
+    client.send(request);
+    return client.receive();
+  };
+  for (const std::string_view id : {"1", "12", "123", "1", "", "12"}) {
+    const Received reply = ask(post(kInfer, with_id(id)));
+    ASSERT_EQ(reply.status, 200) << reply.body;
+    EXPECT_EQ(boost::json::parse(reply.body).at("id").as_string(), id);
+  }
+  const std::string same = post(kInfer, with_id("1"));
+  std::string other_model = same;
+  other_model.replace(other_model.find("recommender"), 11, "recommendez");
+  EXPECT_EQ(ask(other_model).status, 404);
+  EXPECT_EQ(ask(same).status, 200);
+  std::string other_length = same;
+  other_length.replace(other_length.find("Content-Length: 1") + 16, 1, "x");
+  EXPECT_EQ(ask(other_length).status, 400);
+  EXPECT_TRUE(client.closed());
+}
+
+// A client that has said all it wants still gets the reply, beside others that stay.
+TEST_F(HttpTest, AnswersWhoSendsNoMore) {
+  Client others = running_->connect();
+  Client others_too = running_->connect();
+  for (int i = 0; i < 20; ++i) {
+    Client client = running_->connect();
+    client.send(post(kInfer, kSegment));
+    client.finish();
+    EXPECT_EQ(client.receive().status, 200);
+    EXPECT_TRUE(client.closed());
+  }
+}
+
 TEST_F(HttpTest, TakesRequestsByteByByte) {
   Client client = running_->connect();
   for (const char byte : post(kInfer, kSegment)) ASSERT_TRUE(client.send({&byte, 1}));
