@@ -10,6 +10,16 @@
 #include "protocol/infer_request.h"
 #include "protocol/tensor_data.h"
 
+namespace {
+
+void write_back(kerf::DType dtype, const std::byte* data, std::size_t count) {
+  kerf::protocol::Buffer text;
+  kerf::protocol::append_binary_data(text, dtype, data, count);
+  kerf::protocol::append_json_data(text, dtype, data, count);
+}
+
+}  // namespace
+
 // An inference message: two bytes that say how much of the rest is JSON, then the body. What could
 // be read is read on to its elements, as the server does once a plan says what is wanted.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -30,21 +40,22 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const protocol::RequestInput& input : request.inputs) {
     try {
       const auto count = static_cast<std::size_t>(input.shape.element_count());
-      if (count > size || input.datatype == DType::kString) continue;
+      if (count > size) continue;
       const DType wanted = is_floating(input.datatype)  ? DType::kFloat32
                            : is_integer(input.datatype) ? DType::kInt32
                                                         : input.datatype;
-      const std::size_t bytes = count * dtype_size(wanted);
+      const std::size_t bytes = count * element_size(wanted);
       const std::unique_ptr<std::byte[]> out(new std::byte[bytes]);
       if (!input.json.empty()) {
-        protocol::read_json_data(input.json, input.datatype, wanted, input.shape, out.get());
-      } else if (input.binary.size() == count * dtype_size(input.datatype)) {
-        protocol::read_binary_data(input.binary.data(), input.datatype, wanted, count, out.get());
+        protocol::Buffer unescaped;
+        unescaped.reserve(input.json.size());
+        protocol::read_json_data(input.json, input.datatype, wanted, input.shape, out.get(),
+                                 unescaped);
+        write_back(wanted, out.get(), count);
       } else {
-        continue;
+        protocol::read_binary_data(input.binary, input.datatype, wanted, count, out.get());
+        write_back(wanted, out.get(), count);
       }
-      protocol::Buffer text;
-      protocol::append_json_data(text, wanted, out.get(), count);
     } catch (const Error&) {
       continue;
     }

@@ -78,8 +78,11 @@ class Plan {
   double estimated_seconds() const noexcept;
 
   // Runs. feeds[i] points to dense row-major elements of feeds()[i], fetches[i] to room for
-  // fetches()[i]. Allocates nothing once `workspace` is warm. Throws Error(kInvalidArgument) only
-  // for data that cannot be computed on (an id outside an embedding's table).
+  // fetches()[i], each of element_size() bytes. A string is a std::string_view there: a run copies
+  // no characters, so those that are fetched lie in the memory of the feeds, which must still be
+  // there, or in the model, which lives as long as this plan. Allocates nothing once `workspace` is
+  // warm. Throws Error(kInvalidArgument) only for data that cannot be computed on (an id outside an
+  // embedding's table).
   void run(std::span<const void* const> feeds, std::span<void* const> fetches, Workspace& workspace,
            const Threads* threads = nullptr) const;
   std::vector<ProfileEntry> profile(std::span<const void* const> feeds,
@@ -104,7 +107,8 @@ class Cut {
   // The plan for these feed shapes (in the order of feeds(), batch included): from a bounded cache,
   // compiled on first use. Throws Error(kInvalidArgument) for shapes the cut cannot take.
   Plan plan(std::span<const Shape> feed_shapes) const;
-  // Plans, runs, and returns the fetched tensors. Feeds of another numeric dtype are converted.
+  // Plans, runs, and returns the fetched tensors. Feeds of another numeric dtype are converted;
+  // strings and numbers never are into each other: Error(kInvalidArgument).
   std::vector<Tensor> run(std::span<const Tensor> feeds, const Threads* threads = nullptr) const;
 
   // Writes the cut as a Keras 3 `.keras` file with its own copy of the weights it needs.

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace kerf {
 
@@ -29,8 +30,11 @@ enum class DType : std::uint8_t {
   kString,
 };
 
-// Bytes per element; 0 for kString, whose elements vary.
+// Bytes per element of a Tensor; 0 for kString, whose elements vary.
 std::size_t dtype_size(DType dtype) noexcept;
+// Bytes per element in the memory of a run (Plan::run): dtype_size(), but for kString the size of
+// a std::string_view, because there a string is a view of characters that lie elsewhere.
+std::size_t element_size(DType dtype) noexcept;
 // Keras' and NumPy's name ("float32"), and the Open Inference Protocol's ("FP32").
 std::string_view dtype_name(DType dtype) noexcept;
 std::string_view dtype_protocol_name(DType dtype) noexcept;
@@ -81,8 +85,11 @@ class Shape {
 
 // An immutable, dense, row-major array that shares its storage: copying a Tensor copies a pointer.
 // Any thread may read any Tensor. The storage may be a view into a mapped file or a larger buffer;
-// it is kept alive by every Tensor over it. kString tensors hold their elements as the Open
-// Inference Protocol does: per element a little-endian uint32 length, then that many bytes.
+// it is kept alive by every Tensor over it.
+//
+// A string is any sequence of bytes, as in TensorFlow; text is UTF-8. kString tensors hold their
+// elements as the Open Inference Protocol does: per element a little-endian uint32 length, then
+// that many bytes. of_strings() makes one, strings() reads one.
 class Tensor {
  public:
   Tensor() noexcept = default;
@@ -98,6 +105,9 @@ class Tensor {
   static Tensor floats(const Shape& shape, std::span<const float> values) {
     return of<float>(DType::kFloat32, shape, values);
   }
+  // A kString tensor of these elements. Throws Error(kInvalidArgument) unless they are as many as
+  // `shape` needs, Error(kResourceExhausted) for one that is longer than its length can say.
+  static Tensor of_strings(const Shape& shape, std::span<const std::string_view> elements);
 
   bool empty() const noexcept { return data_ == nullptr; }
   DType dtype() const noexcept { return dtype_; }
@@ -110,6 +120,9 @@ class Tensor {
   std::span<const T> as() const noexcept {
     return {reinterpret_cast<const T*>(data()), bytes_ / sizeof(T)};
   }
+  // The elements of a kString tensor: views of its storage, valid while that is. Throws
+  // Error(kInvalidArgument) where bytes() are not exactly the elements that shape() announces.
+  std::vector<std::string_view> strings() const;
   const std::shared_ptr<const void>& storage() const noexcept { return data_; }
 
   // The same storage under another shape of equal element count.

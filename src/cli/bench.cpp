@@ -86,6 +86,11 @@ Tensor made_up(const TensorInfo& info, std::mt19937& random) {
     std::ranges::generate(values, [&] { return uniform(random); });
     return Tensor::floats(info.shape, values).cast(info.dtype);
   }
+  if (info.dtype == DType::kString) {
+    const std::vector<std::string_view> texts(count,
+                                              "The quick brown fox jumps over the lazy dog.");
+    return Tensor::of_strings(info.shape, texts);
+  }
   const std::vector<std::byte> zeros(count * dtype_size(info.dtype));
   return Tensor::copy_of(info.dtype, info.shape, zeros);
 }
@@ -98,11 +103,16 @@ class Caller {
     std::mt19937 random(seed);
     for (const TensorInfo& feed : plan.feeds()) {
       tensors_.push_back(made_up(feed, random));
-      feeds_.push_back(tensors_.back().data());
+      if (feed.dtype == DType::kString) {
+        strings_.push_back(tensors_.back().strings());
+        feeds_.push_back(strings_.back().data());
+      } else {
+        feeds_.push_back(tensors_.back().data());
+      }
     }
     for (const TensorInfo& fetch : plan.fetches()) {
       const auto count = static_cast<std::size_t>(fetch.shape.element_count());
-      results_.push_back(std::make_unique<std::byte[]>(count * dtype_size(fetch.dtype) + 1));
+      results_.push_back(std::make_unique<std::byte[]>(count * element_size(fetch.dtype) + 1));
       fetches_.push_back(results_.back().get());
     }
   }
@@ -117,6 +127,7 @@ class Caller {
   const Threads* threads_;
   Workspace workspace_;
   std::vector<Tensor> tensors_;
+  std::vector<std::vector<std::string_view>> strings_;
   std::vector<const void*> feeds_;
   std::vector<std::unique_ptr<std::byte[]>> results_;
   std::vector<void*> fetches_;

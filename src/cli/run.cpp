@@ -32,12 +32,34 @@ struct Options {
   unsigned threads = 0;
 };
 
+// In quotes, on one line, and cut where it is long. A terminal gets no control characters.
+std::string quoted(std::string_view text) {
+  constexpr std::size_t kLongest = 60;
+  std::string result = "\"";
+  for (const char c : text.substr(0, kLongest)) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
+      result += fmt::format("\\x{:02x}", static_cast<unsigned>(c));
+    } else {
+      if (c == '"' || c == '\\') result += '\\';
+      result += c;
+    }
+  }
+  return result + (text.size() > kLongest ? "...\"" : "\"");
+}
+
 // The name, dtype, shape and first values of a tensor, on one line.
 std::string preview(const std::string& name, const Tensor& tensor) {
   std::string text =
       fmt::format("{} {} {}:", name, dtype_name(tensor.dtype()), tensor.shape().to_string());
-  const Tensor values = tensor.cast(DType::kFloat64);
   constexpr std::size_t kShown = 10;
+  if (tensor.dtype() == DType::kString) {
+    const std::vector<std::string_view> strings = tensor.strings();
+    for (std::size_t i = 0; i < std::min(strings.size(), kShown); ++i) {
+      text += fmt::format(" {}", quoted(strings[i]));
+    }
+    return text + (strings.size() > kShown ? " ..." : "");
+  }
+  const Tensor values = tensor.cast(DType::kFloat64);
   const std::span<const double> all = values.as<double>();
   for (const double value : all.first(std::min(all.size(), kShown))) {
     text += fmt::format(" {:.7g}", value);

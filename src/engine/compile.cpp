@@ -82,8 +82,7 @@ class Compiler {
 };
 
 std::size_t Compiler::bytes_of(const ValueType& type) const {
-  const std::size_t size = dtype_size(type.dtype);
-  if (size == 0) throw Error(ErrorCode::kUnsupported, "strings cannot be computed on");
+  const std::size_t size = element_size(type.dtype);
   const auto count = static_cast<std::size_t>(type.shape.element_count());
   std::size_t bytes = 0;
   if (__builtin_mul_overflow(count, size, &bytes) || bytes > memory_limit_) {

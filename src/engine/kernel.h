@@ -22,7 +22,8 @@ struct KernelSpec {
 // What one run of a kernel works on. Elements are dense and row-major; a pointer is aligned as its
 // dtype needs, no more (feeds and fetches are the caller's memory).
 struct KernelRun {
-  const void* const* operands;  // constants as stored; a kernel that packed one need not look
+  const void* const* operands;  // constants as stored; a kernel that packed one need not look.
+                                // Strings are std::string_views, and are moved as such
   void* const* results;
   std::byte* scratch;    // scratch_bytes() of them, 64-byte aligned
   ThreadPool* pool;      // nullptr: this thread alone

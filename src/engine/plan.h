@@ -56,7 +56,9 @@ class Plan {
 
   // Runs on the calling thread, and on `pool`'s where it is given and that pays. feeds[i] points to
   // dense elements of feeds()[i] (any alignment that the dtype allows), fetches[i] to room for
-  // fetches()[i]; they must not overlap. `workspace` holds workspace_bytes(), kAlignment-aligned.
+  // fetches()[i]; they must not overlap. Strings are std::string_views of characters that no run
+  // copies: those of a fetch lie in the feeds' memory or in the program's constants. `workspace`
+  // holds workspace_bytes(), kAlignment-aligned.
   virtual RunStatus run(std::span<const void* const> feeds, std::span<void* const> fetches,
                         void* workspace, ThreadPool* pool = nullptr,
                         std::vector<ProfileEntry>* profile = nullptr) const = 0;

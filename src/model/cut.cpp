@@ -76,9 +76,22 @@ std::vector<Tensor> Cut::run(std::span<const Tensor> feeds, const Threads* threa
   const Plan compiled = plan(shapes);
 
   std::vector<Tensor> converted(feeds.begin(), feeds.end());
+  std::vector<std::vector<std::string_view>> strings;
   std::vector<const void*> feed_pointers;
   for (std::size_t i = 0; i < feeds.size(); ++i) {
-    converted[i] = feeds[i].cast(compiled.feeds()[i].dtype);
+    const TensorInfo& wanted = compiled.feeds()[i];
+    if ((wanted.dtype == DType::kString) != (feeds[i].dtype() == DType::kString)) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("{} is fed, but the tensor is {}", dtype_name(feeds[i].dtype()),
+                              dtype_name(wanted.dtype)),
+                  wanted.name);
+    }
+    if (wanted.dtype == DType::kString) {
+      strings.push_back(feeds[i].strings());
+      feed_pointers.push_back(strings.back().data());
+      continue;
+    }
+    converted[i] = feeds[i].cast(wanted.dtype);
     feed_pointers.push_back(converted[i].data());
   }
   std::vector<std::shared_ptr<std::byte[]>> storages;
@@ -86,7 +99,7 @@ std::vector<Tensor> Cut::run(std::span<const Tensor> feeds, const Threads* threa
   std::vector<std::size_t> sizes;
   for (const TensorInfo& fetch : compiled.fetches()) {
     const std::size_t bytes =
-        static_cast<std::size_t>(fetch.shape.element_count()) * dtype_size(fetch.dtype);
+        static_cast<std::size_t>(fetch.shape.element_count()) * element_size(fetch.dtype);
     sizes.push_back(bytes);
     storages.emplace_back(new std::byte[std::max<std::size_t>(bytes, 1)]);
     fetch_pointers.push_back(storages.back().get());
@@ -95,6 +108,12 @@ std::vector<Tensor> Cut::run(std::span<const Tensor> feeds, const Threads* threa
   std::vector<Tensor> results;
   for (std::size_t i = 0; i < storages.size(); ++i) {
     const TensorInfo& fetch = compiled.fetches()[i];
+    if (fetch.dtype == DType::kString) {
+      const auto* elements = reinterpret_cast<const std::string_view*>(storages[i].get());
+      results.push_back(Tensor::of_strings(
+          fetch.shape, {elements, static_cast<std::size_t>(fetch.shape.element_count())}));
+      continue;
+    }
     results.emplace_back(fetch.dtype, fetch.shape,
                          std::shared_ptr<const void>(storages[i], storages[i].get()), sizes[i]);
   }

@@ -708,6 +708,24 @@ double count(const Shape& shape) {
 
 }  // namespace
 
+namespace {
+
+// Ops that only move elements, which may therefore be strings.
+struct TakesStrings {
+  bool operator()(const Transpose&) const { return true; }
+  bool operator()(const Reshape&) const { return true; }
+  bool operator()(const Concat&) const { return true; }
+  bool operator()(const Slice&) const { return true; }
+  bool operator()(const Tile&) const { return true; }
+  bool operator()(const Select&) const { return true; }
+  template <typename Other>
+  bool operator()(const Other&) const {
+    return false;
+  }
+};
+
+}  // namespace
+
 std::vector<ValueType> infer(const Op& op, const std::vector<ValueType>& operands) {
   const std::size_t needed = std::visit(OperandCount{}, op);
   if (std::holds_alternative<Concat>(op) ? operands.empty() : operands.size() != needed) {
@@ -723,6 +741,11 @@ std::vector<ValueType> infer(const Op& op, const std::vector<ValueType>& operand
   for (const ValueType& operand : operands) require_bounded(operand);
   std::vector<ValueType> results = std::visit(Infer{operands}, op);
   for (const ValueType& result : results) require_bounded(result);
+  const auto is_string = [](const ValueType& type) { return type.dtype == DType::kString; };
+  if ((std::ranges::any_of(operands, is_string) || std::ranges::any_of(results, is_string)) &&
+      !std::visit(TakesStrings{}, op)) {
+    fail(fmt::format("{} cannot be computed on strings", op_name(op)));
+  }
   return results;
 }
 

@@ -22,8 +22,13 @@ std::size_t aligned(std::size_t bytes) noexcept {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
+std::size_t element_count(const TensorInfo& tensor) {
+  return static_cast<std::size_t>(tensor.shape.element_count());
+}
+
+// In the memory of a run.
 std::size_t byte_size(const TensorInfo& tensor) {
-  return static_cast<std::size_t>(tensor.shape.element_count()) * dtype_size(tensor.dtype);
+  return element_count(tensor) * element_size(tensor.dtype);
 }
 
 std::string where_input(std::string_view name) { return fmt::format("input {}", name); }
@@ -61,8 +66,14 @@ void check_size(const RequestInput& input, const serving::Limits& limits) {
                   fmt::format("the data is too short for the {} elements of shape {}", count,
                               input.shape.to_string()));
     }
-  } else if (input.binary.size() != count * dtype_size(input.datatype) &&
-             input.datatype != DType::kString) {
+  } else if (input.datatype == DType::kString) {
+    // Each has four bytes of length.
+    if (count > input.binary.size() / 4) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("{} bytes are too few for the {} strings of shape {}",
+                              input.binary.size(), count, input.shape.to_string()));
+    }
+  } else if (input.binary.size() != count * dtype_size(input.datatype)) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("shape {} of {} needs {} bytes, but {} are given",
                             input.shape.to_string(), dtype_protocol_name(input.datatype),
@@ -300,6 +311,12 @@ void Exchange::run() {
   for (const TensorInfo& fetch : fetches) bytes += aligned(byte_size(fetch));
   std::byte* memory = tensor_memory(bytes);
 
+  std::size_t text = 0;
+  for (const RequestInput& input : infer_.inputs) {
+    if (input.datatype == DType::kString) text += input.json.size();
+  }
+  unescaped_.clear();
+  unescaped_.reserve(text);
   feed_pointers_.clear();
   for (std::size_t i = 0; i < feeds.size(); ++i) {
     const RequestInput& input = infer_.inputs[i];
@@ -307,10 +324,10 @@ void Exchange::run() {
     try {
       check_datatype(input.datatype, feed.dtype);
       if (!input.json.empty()) {
-        read_json_data(input.json, input.datatype, feed.dtype, input.shape, memory);
+        read_json_data(input.json, input.datatype, feed.dtype, input.shape, memory, unescaped_);
       } else {
         const auto count = static_cast<std::size_t>(input.shape.element_count());
-        read_binary_data(input.binary.data(), input.datatype, feed.dtype, count, memory);
+        read_binary_data(input.binary, input.datatype, feed.dtype, count, memory);
       }
     } catch (const Error& error) {
       throw error.within(where_input(input.name));
@@ -329,7 +346,25 @@ void Exchange::run() {
   write_reply();
 }
 
+// The characters of strings come on top of what the shapes say.
+void Exchange::check_reply_size() const {
+  const std::vector<TensorInfo>& fetches = plan_.fetches();
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < fetches.size(); ++i) {
+    if (fetches[i].dtype != DType::kString) continue;
+    bytes += binary_size(DType::kString, static_cast<const std::byte*>(fetch_pointers_[i]),
+                         element_count(fetches[i]));
+  }
+  if (bytes > service_.limits.reply_bytes) {
+    throw Error(ErrorCode::kResourceExhausted,
+                fmt::format("the strings of the reply take {} bytes, more than this server's limit "
+                            "of {}: ask for fewer tensors, or send smaller batches",
+                            bytes, service_.limits.reply_bytes));
+  }
+}
+
 void Exchange::write_reply() {
+  check_reply_size();
   Buffer& out = reply_.body;
   out.append("{\"model_name\":");
   append_string(out, model_->name());
@@ -352,7 +387,8 @@ void Exchange::write_reply() {
   reply_.json_length = out.size();
   for (std::size_t i = 0; i < fetches.size(); ++i) {
     if (!is_binary(i)) continue;
-    out.append({static_cast<const char*>(fetch_pointers_[i]), byte_size(fetches[i])});
+    append_binary_data(out, fetches[i].dtype, static_cast<const std::byte*>(fetch_pointers_[i]),
+                       element_count(fetches[i]));
   }
 }
 
@@ -371,11 +407,11 @@ void Exchange::write_output(std::size_t index, const std::byte* data) {
   out.push_back(']');
   if (is_binary(index)) {
     out.append(",\"parameters\":{\"binary_data_size\":");
-    append_integer(out, std::uint64_t{byte_size(fetch)});
+    append_integer(out, std::uint64_t{binary_size(fetch.dtype, data, element_count(fetch))});
     out.push_back('}');
   } else {
     out.append(",\"data\":");
-    append_json_data(out, fetch.dtype, data, static_cast<std::size_t>(fetch.shape.element_count()));
+    append_json_data(out, fetch.dtype, data, element_count(fetch));
   }
   out.push_back('}');
 }

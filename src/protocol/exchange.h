@@ -55,6 +55,7 @@ class Exchange {
   void make_plan();
   void run();
   void write_reply();
+  void check_reply_size() const;
   void write_output(std::size_t index, const std::byte* data);
   bool is_binary(std::size_t output) const;
   void compress_reply();
@@ -77,6 +78,7 @@ class Exchange {
   std::vector<std::string_view> fetches_;
   std::string key_;
   Plan plan_;
+  Buffer unescaped_;  // strings of the request that had escapes
   std::vector<const void*> feed_pointers_;
   std::vector<void*> fetch_pointers_;
   struct Free {

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <utility>
 
 #include "kerf/error.h"
+#include "tensor/packed_strings.h"
 
 namespace kerf::protocol {
 namespace {
@@ -280,6 +282,24 @@ void read_raw_request(std::span<const char> body, std::span<const TensorInfo> in
   }
   const TensorInfo& input = inputs.front();
   Shape shape = input.shape;
+  if (input.dtype == DType::kString) {
+    for (std::int64_t& dim : std::span(&shape[0], shape.rank())) dim = std::abs(dim);
+    if (shape.element_count() != 1) {
+      invalid(fmt::format("a raw binary request gives one string, but the input {} has shape {}",
+                          input.name, input.shape.to_string()),
+              "Inference-Header-Content-Length: 0");
+    }
+    const std::string_view text(body.data(), body.size());
+    std::string& packed = request.unescaped.emplace_back(packed_size({&text, 1}), '\0');
+    write_packed_strings({&text, 1}, reinterpret_cast<std::byte*>(packed.data()));
+    request.inputs.push_back({.name = input.name,
+                              .datatype = input.dtype,
+                              .shape = shape,
+                              .json = {},
+                              .binary = std::as_bytes(std::span(packed))});
+    request.binary_output = true;
+    return;
+  }
   std::size_t unknown = 0;
   for (const std::int64_t dim : shape) unknown += dim == Shape::kUnknown ? 1 : 0;
   if (unknown > 1 && shape[0] == Shape::kUnknown) {

@@ -48,7 +48,7 @@ void read_infer_request(std::span<const char> body, std::size_t json_size, Infer
 
 // Reads a body without any JSON (Inference-Header-Content-Length: 0): the elements of the one input
 // that the model, given by its inputs, has. Unknown dimensions follow from the size; where there
-// are several, the batch is 1.
+// are several, the batch is 1. A string input gets the whole body as its one element.
 void read_raw_request(std::span<const char> body, std::span<const TensorInfo> inputs,
                       InferRequest& request);
 

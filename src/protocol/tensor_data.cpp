@@ -1,12 +1,15 @@
 #include "protocol/tensor_data.h"
 
 #include <fmt/format.h>
+#include <simdjson.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -14,6 +17,7 @@
 #include "protocol/json_number.h"
 #include "protocol/json_text.h"
 #include "tensor/convert.h"
+#include "tensor/packed_strings.h"
 #include "tensor/visit_integer.h"
 
 namespace kerf::protocol {
@@ -90,7 +94,7 @@ class ArrayReader {
   }
 
   [[noreturn]] void mixed() const {
-    invalid(fmt::format("the data mixes numbers and arrays; it may be flat, or nested as shape {}",
+    invalid(fmt::format("the data mixes values and arrays; it may be flat, or nested as shape {}",
                         shape_.to_string()));
   }
 
@@ -204,6 +208,98 @@ struct BoolLeaf {
   }
 };
 
+// The code unit of "\\uXXXX" at p[2...], or nothing where the digits are none.
+std::optional<std::uint32_t> code_unit(const char* p, const char* end) noexcept {
+  std::uint32_t unit = 0;
+  if (end - p < 6 || p[0] != '\\' || p[1] != 'u') return std::nullopt;
+  const auto [stop, error] = std::from_chars(p + 2, p + 6, unit, 16);
+  if (error != std::errc() || stop != p + 6) return std::nullopt;
+  return unit;
+}
+
+char* write_utf8(std::uint32_t code, char* out) noexcept {
+  const auto put = [&out](std::uint32_t byte) { *out++ = static_cast<char>(byte); };
+  if (code < 0x80) {
+    put(code);
+    return out;
+  }
+  if (code < 0x800) {
+    put(0xC0U | (code >> 6U));
+  } else {
+    if (code < 0x10000) {
+      put(0xE0U | (code >> 12U));
+    } else {
+      put(0xF0U | (code >> 18U));
+      put(0x80U | ((code >> 12U) & 0x3FU));
+    }
+    put(0x80U | ((code >> 6U) & 0x3FU));
+  }
+  put(0x80U | (code & 0x3FU));
+  return out;
+}
+
+// Reads the escape at p, and writes what it stands for, which is never longer. Null where it is
+// none, or half of a surrogate pair.
+const char* unescape(const char* p, const char* end, char*& out) noexcept {
+  static constexpr std::string_view kNames = "\"\\/bfnrt";
+  static constexpr std::string_view kMeant = "\"\\/\b\f\n\r\t";
+  if (end - p < 2) return nullptr;
+  if (const std::size_t i = kNames.find(p[1]); i != std::string_view::npos) {
+    *out++ = kMeant[i];
+    return p + 2;
+  }
+  std::optional<std::uint32_t> code = code_unit(p, end);
+  if (!code) return nullptr;
+  p += 6;
+  if (*code >= 0xD800 && *code < 0xE000) {
+    const std::optional<std::uint32_t> low = code_unit(p, end);
+    if (*code >= 0xDC00 || !low || *low < 0xDC00 || *low >= 0xE000) return nullptr;
+    code = 0x10000 + ((*code - 0xD800) << 10U) + (*low - 0xDC00);
+    p += 6;
+  }
+  out = write_utf8(*code, out);
+  return p;
+}
+
+struct StringLeaf {
+  const char* end;  // of the array
+  Buffer& unescaped;
+
+  const char* operator()(const char* p, std::string_view& value) const {
+    if (*p != '"') return nullptr;
+    const char* const start = ++p;
+    while (p != end && *p != '"' && *p != '\\') ++p;
+    if (p != end && *p == '"') {
+      value = {start, static_cast<std::size_t>(p - start)};
+      return p + 1;
+    }
+    // A plain stretch, an escape, and so on; the end is a quote, or there is none.
+    const char* quote = p;
+    while (quote != end && *quote != '"') quote += *quote == '\\' && quote + 1 != end ? 2 : 1;
+    if (quote == end) return nullptr;
+    char* const text = unescaped.reserve(static_cast<std::size_t>(quote - start));
+    char* out = text + (p - start);
+    std::memcpy(text, start, static_cast<std::size_t>(p - start));
+    while (p != quote) {
+      if (*p != '\\') {
+        *out++ = *p++;
+      } else if ((p = unescape(p, quote, out)) == nullptr) {
+        return nullptr;
+      }
+    }
+    value = {text, static_cast<std::size_t>(out - text)};
+    unescaped.commit(value.size());
+    return quote + 1;
+  }
+  [[noreturn]] static void fail(std::size_t index, const std::string& token) {
+    invalid(fmt::format("element {} is not a string, or has a wrong escape: {}", index, token));
+  }
+};
+
+std::span<const std::string_view> strings_at(const std::byte* data, std::size_t count) {
+  return {reinterpret_cast<const std::string_view*>(data), count};
+}
+
 }  // namespace
 
 void check_datatype(DType declared, DType wanted) {
@@ -216,7 +312,12 @@ void check_datatype(DType declared, DType wanted) {
 }
 
 void read_json_data(std::string_view array, DType declared, DType wanted, const Shape& shape,
-                    std::byte* out) {
+                    std::byte* out, Buffer& unescaped) {
+  if (declared == DType::kString) {
+    return ArrayReader(array, shape, reinterpret_cast<std::string_view*>(out),
+                       StringLeaf{array.data() + array.size(), unescaped})
+        .run();
+  }
   if (declared == DType::kFloat16 || declared == DType::kBFloat16) {
     invalid(
         fmt::format("{} data cannot be given as JSON: send it as binary data "
@@ -245,8 +346,16 @@ void read_json_data(std::string_view array, DType declared, DType wanted, const 
   convert(DType::kFloat32, floats.get(), wanted, out, count);
 }
 
-void read_binary_data(const std::byte* data, DType declared, DType wanted, std::size_t count,
-                      std::byte* out) {
+void read_binary_data(std::span<const std::byte> bytes, DType declared, DType wanted,
+                      std::size_t count, std::byte* out) {
+  if (declared == DType::kString) {
+    return read_packed_strings(bytes, {reinterpret_cast<std::string_view*>(out), count});
+  }
+  if (bytes.size() != count * dtype_size(declared)) {
+    invalid(fmt::format("{} elements of {} take {} bytes, but {} are given", count,
+                        dtype_protocol_name(declared), count * dtype_size(declared), bytes.size()));
+  }
+  const std::byte* const data = bytes.data();
   if (declared == DType::kBool) {
     for (std::size_t i = 0; i < count; ++i) {
       if (std::to_integer<unsigned>(data[i]) > 1) {
@@ -276,6 +385,21 @@ void read_binary_data(const std::byte* data, DType declared, DType wanted, std::
       }
     });
   });
+}
+
+std::size_t binary_size(DType dtype, const std::byte* data, std::size_t count) {
+  return dtype == DType::kString ? packed_size(strings_at(data, count)) : count * dtype_size(dtype);
+}
+
+void append_binary_data(Buffer& out, DType dtype, const std::byte* data, std::size_t count) {
+  const std::size_t bytes = binary_size(dtype, data, count);
+  if (dtype == DType::kString) {
+    auto* packed = reinterpret_cast<std::byte*>(out.reserve(bytes));
+    write_packed_strings(strings_at(data, count), packed);
+    out.commit(bytes);
+  } else {
+    out.append({reinterpret_cast<const char*>(data), bytes});
+  }
 }
 
 void append_json_data(Buffer& out, DType dtype, const std::byte* data, std::size_t count) {
@@ -311,6 +435,15 @@ void append_json_data(Buffer& out, DType dtype, const std::byte* data, std::size
   } else if (dtype == DType::kBool) {
     append_all(std::uint8_t{},
                [&](std::uint8_t value) { out.append(value != 0 ? "true" : "false"); });
+  } else if (dtype == DType::kString) {
+    append_all(std::string_view{}, [&](std::string_view value) {
+      if (!simdjson::validate_utf8(value.data(), value.size())) {
+        invalid(
+            "a string of the result is not UTF-8, which JSON needs: ask for binary data (the "
+            "output's parameter binary_data, or the request's binary_data_output)");
+      }
+      append_string(out, value);
+    });
   } else if (is_integer(dtype)) {
     visit_integer(dtype, [&](auto type) {
       append_all(type, [&](auto value) {

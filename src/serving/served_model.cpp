@@ -89,7 +89,7 @@ void ServedModel::check_sizes(const Plan& plan) const {
                                 tensor.shape.to_string(), count, limits_.tensor_elements),
                     tensor.name);
       }
-      if (tensors == &plan.fetches()) bytes += count * dtype_size(tensor.dtype);
+      if (tensors == &plan.fetches()) bytes += count * element_size(tensor.dtype);
     }
   }
   if (bytes > limits_.reply_bytes) {

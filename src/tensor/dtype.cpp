@@ -28,6 +28,9 @@ const Names& names(DType dtype) noexcept { return kTypes[static_cast<std::size_t
 }  // namespace
 
 std::size_t dtype_size(DType dtype) noexcept { return names(dtype).size; }
+std::size_t element_size(DType dtype) noexcept {
+  return dtype == DType::kString ? sizeof(std::string_view) : dtype_size(dtype);
+}
 std::string_view dtype_name(DType dtype) noexcept { return names(dtype).name; }
 std::string_view dtype_protocol_name(DType dtype) noexcept { return names(dtype).protocol; }
 

@@ -259,30 +259,6 @@ Tensor strings(const Layout& layout, std::size_t count, std::span<const std::byt
   return Tensor::copy_of(DType::kString, layout.shape, out);
 }
 
-// The elements of a kString tensor. Throws Error(kInvalidArgument) where they do not fit its shape.
-std::vector<std::string_view> elements_of(const Tensor& tensor) {
-  std::vector<std::string_view> elements;
-  const char* data = reinterpret_cast<const char*>(tensor.data());
-  std::size_t position = 0;
-  while (position < tensor.byte_size()) {
-    std::uint32_t length = 0;
-    if (tensor.byte_size() - position >= sizeof(length)) {
-      std::memcpy(&length, data + position, sizeof(length));
-      position += sizeof(length);
-    }
-    if (length > tensor.byte_size() - position) break;
-    elements.emplace_back(data + position, length);
-    position += length;
-  }
-  if (position != tensor.byte_size() ||
-      elements.size() != static_cast<std::size_t>(tensor.shape().element_count())) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("a string tensor of shape {} does not hold its elements",
-                            tensor.shape().to_string()));
-  }
-  return elements;
-}
-
 std::string descr_of(const Tensor& tensor, std::size_t width) {
   switch (tensor.dtype()) {
     case DType::kBool:
@@ -367,7 +343,7 @@ std::vector<std::byte> format_npy(const Tensor& tensor) {
   std::vector<std::string_view> elements;
   std::size_t width = 1;
   if (tensor.dtype() == DType::kString) {
-    elements = elements_of(tensor);
+    elements = tensor.strings();
     for (const std::string_view element : elements) width = std::max(width, element.size());
     if (elements.size() > (std::size_t{1} << 32) / width) {
       throw Error(ErrorCode::kResourceExhausted,

@@ -4,6 +4,7 @@
 #include <limits>
 #include <set>
 
+#include "kerf/error.h"
 #include "tests/engine/reference.h"
 #include "tests/engine/support.h"
 
@@ -524,6 +525,41 @@ TEST(Kernels, AnyByteIsTrue) {
   EXPECT_EQ(numbers(y_all[3]), (List{4, 3, 3, 3, 4, 3}));
   EXPECT_EQ(numbers(y_all[4]), (List{1}));
   EXPECT_EQ(numbers(y_all[5]), (List{0, 1, 1, 1, 0, 1}));
+}
+
+// Strings move as any elements do, and are computed with as none.
+TEST(Kernels, StringsAreMoved) {
+  const std::vector<std::string_view> texts{"a", "", "a longer text than others", "日本", "e", "f"};
+  const std::vector<Tensor> feeds{
+      Tensor::of_strings({2, 3}, texts),
+      Tensor::of<std::uint8_t>(DType::kBool, {3}, std::vector<std::uint8_t>{1, 0, 1})};
+  program::ProgramBuilder builder;
+  const auto x = builder.feed({DType::kString, {Shape::kUnknown, 3}});
+  const auto some = builder.feed({DType::kBool, {3}});
+  const auto turned = builder.append(program::Transpose{{1, 0}}, {x});
+  const auto flat = builder.append(program::Reshape{{program::Reshape::kInfer}}, {turned});
+  builder.fetch(turned);
+  builder.fetch(builder.append(program::Slice{0, 4, {}, -2}, {flat}));
+  builder.fetch(builder.append(program::Concat{0}, {flat, flat}));
+  builder.fetch(builder.append(program::Tile{1, 2}, {x}));
+  const auto first = builder.append(program::Slice{1, 0, 1, 1}, {x});
+  builder.fetch(builder.append(program::Select{}, {some, x, first}));
+  builder.fetch(x);
+  EXPECT_THROW(builder.append(Binary{Binary::Kind::kAdd}, {x, x}), Error);
+  EXPECT_THROW(builder.append(program::Cast{DType::kFloat32}, {x}), Error);
+  EXPECT_THROW(builder.append(program::Cast{DType::kString}, {some}), Error);
+  EXPECT_THROW(builder.append(program::Pad{{0, 1}, {0, 1}, 0}, {x}), Error);
+  const std::vector<Tensor> y = run_program(builder.build(), feeds);
+  using List = std::vector<std::string_view>;
+  const std::string_view long_text = texts[2];
+  EXPECT_EQ(y[0].strings(), (List{"a", "日本", "", "e", long_text, "f"}));
+  EXPECT_EQ(y[1].strings(), (List{long_text, "", "a"}));
+  EXPECT_EQ(y[2].strings(),
+            (List{"a", "日本", "", "e", long_text, "f", "a", "日本", "", "e", long_text, "f"}));
+  EXPECT_EQ(y[3].strings(),
+            (List{"a", "", long_text, "a", "", long_text, "日本", "e", "f", "日本", "e", "f"}));
+  EXPECT_EQ(y[4].strings(), (List{"a", "a", long_text, "日本", "日本", "f"}));
+  EXPECT_EQ(y[5].strings(), texts);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "engine/thread_pool.h"
 #include "kerf/tensor.h"
 #include "program/program.h"
+#include "tests/support/run_memory.h"
 
 namespace kerf::engine {
 
@@ -53,7 +54,7 @@ class Guarded {
   }
   std::byte* data() { return start_; }
   Tensor tensor(const program::ValueType& type) const {
-    return Tensor::copy_of(type.dtype, type.shape, {start_, bytes_});
+    return testing_support::run_result(type, {start_, bytes_});
   }
   bool intact() const {
     for (const std::byte* p = storage_.data(); p != storage_.data() + storage_.size(); ++p) {
@@ -70,6 +71,10 @@ class Guarded {
   std::byte* start_;
 };
 
+inline std::size_t alignment_of(DType dtype) {
+  return dtype == DType::kString ? alignof(std::string_view) : dtype_size(dtype);
+}
+
 struct Outcome {
   RunStatus status;
   std::vector<Tensor> fetches;
@@ -83,14 +88,16 @@ inline Outcome run_plan(const Plan& plan, std::span<const Tensor> feeds,
   std::vector<Guarded> out;
   std::vector<const void*> feed_pointers;
   std::vector<void*> fetch_pointers;
+  std::vector<std::vector<std::byte>> given;
   for (const Tensor& feed : feeds) {
-    in.emplace_back(feed.byte_size(), dtype_size(feed.dtype()), feed.bytes());
+    given.push_back(testing_support::run_memory(feed));
+    in.emplace_back(given.back().size(), alignment_of(feed.dtype()), given.back());
     feed_pointers.push_back(in.back().data());
   }
   for (const program::ValueType& type : plan.fetches()) {
     const std::size_t bytes =
-        static_cast<std::size_t>(type.shape.element_count()) * dtype_size(type.dtype);
-    out.emplace_back(bytes, dtype_size(type.dtype));
+        static_cast<std::size_t>(type.shape.element_count()) * element_size(type.dtype);
+    out.emplace_back(bytes, alignment_of(type.dtype));
     std::memset(out.back().data(), 0xFF, bytes);
     fetch_pointers.push_back(out.back().data());
   }
@@ -100,9 +107,7 @@ inline Outcome run_plan(const Plan& plan, std::span<const Tensor> feeds,
   EXPECT_TRUE(workspace.intact());
   for (std::size_t i = 0; i < in.size(); ++i) {
     EXPECT_TRUE(in[i].intact());
-    EXPECT_EQ(0, feeds[i].byte_size() == 0
-                     ? 0
-                     : std::memcmp(in[i].data(), feeds[i].data(), feeds[i].byte_size()))
+    EXPECT_EQ(0, given[i].empty() ? 0 : std::memcmp(in[i].data(), given[i].data(), given[i].size()))
         << "feed " << i << " was written to";
   }
   for (std::size_t i = 0; i < out.size(); ++i) {

@@ -21,8 +21,9 @@ std::vector<T> read(std::string text, DType declared, DType wanted, const Shape&
   const std::size_t size = text.size();
   text.resize(size + kBodyPadding, '1');
   std::vector<T> values(static_cast<std::size_t>(shape.element_count()));
+  Buffer unescaped;
   read_json_data({text.data(), size}, declared, wanted, shape,
-                 reinterpret_cast<std::byte*>(values.data()));
+                 reinterpret_cast<std::byte*>(values.data()), unescaped);
   return values;
 }
 
@@ -153,7 +154,7 @@ std::vector<To> convert(const std::vector<From>& values, DType declared, DType w
   std::vector<std::byte> bytes(values.size() * sizeof(From) + 1);
   std::memcpy(bytes.data() + 1, values.data(), values.size() * sizeof(From));
   std::vector<To> out(values.size());
-  read_binary_data(bytes.data() + 1, declared, wanted, values.size(),
+  read_binary_data(std::span(bytes).subspan(1), declared, wanted, values.size(),
                    reinterpret_cast<std::byte*>(out.data()));
   return out;
 }
@@ -198,6 +199,64 @@ TEST(TensorData, WritesJson) {
   EXPECT_EQ(floats(written(DType::kFloat32, many), Shape{1000}), many);
   EXPECT_THAT(error_of([&] { written(DType::kFloat16, std::vector<std::uint16_t>{1}); }),
               HasSubstr("FP16 cannot be written as JSON"));
+}
+
+// What a JSON array of strings reads as, in storage of its own.
+std::vector<std::string> strings(std::string text, const Shape& shape) {
+  const std::size_t size = text.size();
+  text.resize(size + kBodyPadding, '"');
+  std::vector<std::string_view> views(static_cast<std::size_t>(shape.element_count()));
+  Buffer unescaped;
+  unescaped.reserve(size);
+  read_json_data({text.data(), size}, DType::kString, DType::kString, shape,
+                 reinterpret_cast<std::byte*>(views.data()), unescaped);
+  return {views.begin(), views.end()};
+}
+
+TEST(TensorData, ReadsStringsFromJson) {
+  EXPECT_THAT(strings(R"(["a","","b c"])", Shape{3}), ElementsAre("a", "", "b c"));
+  EXPECT_THAT(strings(R"([ ["[x],"], [ "été 日本 😀" ] ])", Shape{2, 1}),
+              ElementsAre("[x],", "été 日本 😀"));
+  EXPECT_THAT(strings("[]", Shape{0}), ElementsAre());
+  EXPECT_THAT(strings(R"(["\"\\\/\b\f\n\r\t","x\u0041\u00e9\u65e5\ud83d\ude00y","z\\"])", Shape{3}),
+              ElementsAre("\"\\/\b\f\n\r\t", "xAé日😀y", "z\\"));
+  EXPECT_THAT(strings(R"(["\u0000"])", Shape{1}), ElementsAre(std::string(1, '\0')));
+}
+
+TEST(TensorData, SaysWhichStringIsWrong) {
+  for (const char* text :
+       {R"(["a", 1])", R"(["a", "\x"])", R"(["a", "\u12g4"])", R"(["a", "\ud83d"])",
+        R"(["a", "\ude00"])", R"(["a", "\ud83d\u0041"])", R"(["a", "\u+123"])", R"(["a", null])"}) {
+    EXPECT_THAT(error_of([&] { strings(text, Shape{2}); }), HasSubstr("element 1 is not a string"))
+        << text;
+  }
+  EXPECT_THAT(error_of([] { strings(R"(["a"])", Shape{2}); }), HasSubstr("has 1 elements"));
+  EXPECT_THAT(error_of([] { strings(R"(["a","b","c"])", Shape{2}); }), HasSubstr("more elements"));
+  EXPECT_THAT(error_of([] { strings(R"([["a"],"b"])", Shape{2, 1}); }), HasSubstr("mixes"));
+}
+
+TEST(TensorData, ReadsAndWritesStringsAsBytes) {
+  const std::string packed("\2\0\0\0ab\0\0\0\0\1\0\0\0\xFF", 15);
+  std::vector<std::string_view> views(3);
+  auto* const out = reinterpret_cast<std::byte*>(views.data());
+  const auto read = [&](std::string_view bytes) {
+    read_binary_data(std::as_bytes(std::span(bytes)), DType::kString, DType::kString, views.size(),
+                     out);
+  };
+  read(packed);
+  EXPECT_THAT(views, ElementsAre("ab", "", "\xFF"));
+  EXPECT_EQ(binary_size(DType::kString, out, views.size()), packed.size());
+  Buffer written;
+  append_binary_data(written, DType::kString, out, views.size());
+  EXPECT_EQ(written.view(), packed);
+  Buffer json;
+  append_json_data(json, DType::kString, out, 2);
+  EXPECT_EQ(json.view(), R"(["ab",""])");
+  EXPECT_THAT(error_of([&] { append_json_data(json, DType::kString, out, 3); }),
+              HasSubstr("not UTF-8"));
+  EXPECT_THAT(error_of([&] { read(packed.substr(0, 14)); }), HasSubstr("element 2 announces 1"));
+  EXPECT_THAT(error_of([&] { read(packed.substr(0, 9)); }), HasSubstr("before element 1 of 3"));
+  EXPECT_THAT(error_of([&] { read(packed + "x"); }), HasSubstr("1 bytes follow"));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "graph/cut.h"
 #include "layers/lower.h"
 #include "program/program.h"
+#include "tests/support/run_memory.h"
 
 namespace kerf::testing_support {
 
@@ -20,17 +21,17 @@ inline std::vector<Tensor> run(const graph::Cut& cut, std::span<const Tensor> fe
   std::vector<Shape> shapes;
   for (const Tensor& feed : feeds) shapes.push_back(feed.shape());
   const auto plan = engine::Plan::compile(program, shapes, cache);
-  std::vector<Tensor> converted;
+  std::vector<std::vector<std::byte>> converted;
   std::vector<const void*> feed_data;
   for (std::size_t i = 0; i < feeds.size(); ++i) {
-    converted.push_back(feeds[i].cast(plan->feeds()[i].dtype));
+    converted.push_back(run_memory(feeds[i].cast(plan->feeds()[i].dtype)));
     feed_data.push_back(converted.back().data());
   }
   std::vector<std::vector<std::byte>> results;
   std::vector<void*> fetch_data;
   for (const program::ValueType& type : plan->fetches()) {
     results.emplace_back(static_cast<std::size_t>(type.shape.element_count()) *
-                         dtype_size(type.dtype));
+                         element_size(type.dtype));
     fetch_data.push_back(results.back().data());
   }
   engine::Workspace workspace;
@@ -39,8 +40,7 @@ inline std::vector<Tensor> run(const graph::Cut& cut, std::span<const Tensor> fe
   if (!status.ok) throw Error(ErrorCode::kInvalidArgument, status.message, status.source);
   std::vector<Tensor> tensors;
   for (std::size_t i = 0; i < results.size(); ++i) {
-    const program::ValueType& type = plan->fetches()[i];
-    tensors.push_back(Tensor::copy_of(type.dtype, type.shape, results[i]));
+    tensors.push_back(run_result(plan->fetches()[i], results[i]));
   }
   return tensors;
 }

@@ -26,14 +26,8 @@ std::filesystem::path scratch(const std::string& name) {
 }
 
 std::vector<std::string> strings_of(const Tensor& tensor) {
-  std::vector<std::string> result;
-  for (std::size_t at = 0; at < tensor.byte_size();) {
-    std::uint32_t length = 0;
-    std::memcpy(&length, tensor.data() + at, 4);
-    result.emplace_back(reinterpret_cast<const char*>(tensor.data() + at + 4), length);
-    at += 4 + length;
-  }
-  return result;
+  const std::vector<std::string_view> strings = tensor.strings();
+  return {strings.begin(), strings.end()};
 }
 
 // A file with this header and data, as version 1.

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <limits>
+#include <string_view>
 #include <vector>
 
 #include "kerf/error.h"
@@ -180,6 +181,31 @@ TEST(ErrorTest, SaysWhereFromTheOutsideIn) {
   EXPECT_EQ(outer.code(), ErrorCode::kInvalidFile);
   EXPECT_STREQ(Error(ErrorCode::kNotFound, "gone").what(), "gone");
   EXPECT_EQ(error_code_name(ErrorCode::kResourceExhausted), "RESOURCE_EXHAUSTED");
+}
+
+TEST(TensorTest, HoldsStrings) {
+  const std::vector<std::string_view> texts{"a", "", std::string_view("x\0y", 3), "日本"};
+  const Tensor tensor = Tensor::of_strings(Shape{2, 2}, texts);
+  EXPECT_EQ(tensor.dtype(), DType::kString);
+  EXPECT_EQ(tensor.byte_size(), 4 * texts.size() + 1 + 3 + 6);
+  EXPECT_EQ(tensor.strings(), texts);
+  EXPECT_EQ(tensor.reshaped(Shape{4}).strings(), texts);
+  EXPECT_TRUE(Tensor::of_strings(Shape{0, 3}, {}).strings().empty());
+  EXPECT_THROW(Tensor::of_strings(Shape{3}, texts), Error);
+  EXPECT_THROW(static_cast<void>(Tensor::floats(Shape{}, std::vector<float>{1}).strings()), Error);
+}
+
+TEST(TensorTest, NoticesStringsThatAreNotThere) {
+  const auto of_bytes = [](const Shape& shape, std::string_view bytes) {
+    return Tensor::copy_of(DType::kString, shape, std::as_bytes(std::span(bytes)));
+  };
+  using namespace std::string_view_literals;
+  EXPECT_EQ(of_bytes(Shape{1}, "\1\0\0\0x"sv).strings().at(0), "x");
+  for (const std::string_view bytes :
+       {""sv, "\1\0\0"sv, "\1\0\0\0"sv, "\1\0\0\0xy"sv, "\xFF\xFF\xFF\xFFx"sv}) {
+    EXPECT_THROW(static_cast<void>(of_bytes(Shape{1}, bytes).strings()), Error);
+  }
+  EXPECT_THROW(static_cast<void>(of_bytes(Shape{std::int64_t{1} << 40}, "x").strings()), Error);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ inline std::size_t element_count(const program::ValueType& type) {
 }
 
 inline std::size_t element_size(const program::ValueType& type) noexcept {
-  return dtype_size(type.dtype);
+  return kerf::element_size(type.dtype);
 }
 
 // A shape around one axis: (outer, size, inner).

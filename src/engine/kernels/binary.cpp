@@ -267,6 +267,9 @@ KernelPtr make_kernel(const program::Select&, const KernelSpec& spec) {
   if (spec.operands[0].dtype != DType::kBool || spec.operands[1].dtype != spec.operands[2].dtype) {
     throw Error(ErrorCode::kUnsupported, "a selection needs a bool condition and equal dtypes");
   }
+  if (spec.results[0].dtype == DType::kString) {
+    return std::make_unique<SelectKernel<std::string_view>>(spec);
+  }
   return visit_numeric(spec.results[0].dtype, "Select", [&](auto value) -> KernelPtr {
     return std::make_unique<SelectKernel<decltype(value)>>(spec);
   });

@@ -2,11 +2,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace kerf::engine {
 
-// Calls visitor(T{}) with an unsigned type of `size` bytes: kernels that only move elements need
-// one instance a size, not one a dtype.
+// Calls visitor(T{}) with a type of `size` bytes, an unsigned one or that of strings: kernels that
+// only move elements need one instance a size, not one a dtype.
 template <typename Visitor>
 auto visit_unit(std::size_t size, Visitor&& visitor) {
   switch (size) {
@@ -16,6 +17,8 @@ auto visit_unit(std::size_t size, Visitor&& visitor) {
       return visitor(std::uint16_t{});
     case 4:
       return visitor(std::uint32_t{});
+    case 16:
+      return visitor(std::string_view{});
     default:
       return visitor(std::uint64_t{});
   }
