@@ -1,11 +1,16 @@
+#include "serving/find_models.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cctype>
+#include <map>
 #include <optional>
+#include <utility>
 
 #include "kerf/error.h"
-#include "serving/repository.h"
+#include "serving/snapshot.h"
+#include "serving/triton_config.h"
 
 namespace kerf::serving {
 namespace {
@@ -54,21 +59,6 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   return entries;
 }
 
-// The one model in a version folder.
-fs::path only_model(const fs::path& folder) {
-  if (is_model_folder(folder)) return folder;
-  std::vector<fs::path> found;
-  for (const fs::path& entry : entries_of(folder)) {
-    if (is_model_file(entry) || is_model_folder(entry)) found.push_back(entry);
-  }
-  if (found.size() != 1) {
-    throw Error(found.empty() ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument,
-                fmt::format("a version folder holds one model, but there are {}", found.size()),
-                folder.string());
-  }
-  return found.front();
-}
-
 // The model that `path` is, or its versions; nothing if it is neither.
 std::vector<ModelFile> models_at(const fs::path& path) {
   if (is_model_file(path)) return {{.name = path.stem().string(), .path = path}};
@@ -79,8 +69,7 @@ std::vector<ModelFile> models_at(const fs::path& path) {
       if (!is_version(entry)) continue;
       std::string version = entry.filename().string();
       version.erase(0, std::min(version.find_first_not_of('0'), version.size() - 1));
-      versions.push_back(
-          {.name = folder_name(path), .version = std::move(version), .path = only_model(entry)});
+      versions.push_back({.name = folder_name(path), .version = std::move(version), .path = entry});
     }
   }
   return versions;
@@ -93,59 +82,151 @@ std::vector<ModelFile> models_below(const fs::path& path) {
       for (ModelFile& model : models_at(entry)) models.push_back(std::move(model));
     }
   }
+  if (models.empty() && path.filename() == "model.json" && fs::is_regular_file(path)) {
+    models.push_back({.name = folder_name(fs::absolute(path).parent_path()), .path = path});
+  }
   return models;
+}
+
+std::vector<ModelFile> models_of(const ModelSpec& spec) {
+  if (!fs::exists(spec.path)) {
+    throw Error(ErrorCode::kNotFound, "there is no such file", spec.path.string());
+  }
+  std::vector<ModelFile> found = models_below(spec.path);
+  if (found.empty()) {
+    throw Error(ErrorCode::kNotFound,
+                fs::is_directory(spec.path)
+                    ? "there is no model in this folder: no .keras, .h5 or .hdf5 file, no "
+                      "unzipped .keras file, no model.json, and no folder of version folders"
+                    : "a model file is called .keras, .h5, .hdf5 or model.json",
+                spec.path.string());
+  }
+  if (spec.name.empty()) return found;
+  for (const ModelFile& model : found) {
+    if (model.name != found.front().name) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("'{}' cannot name all of the models in this folder ({}, {}, ...)",
+                              spec.name, found.front().name, model.name),
+                  spec.path.string());
+    }
+  }
+  for (ModelFile& model : found) model.name = spec.name;
+  return found;
+}
+
+Error same_name(const ModelFile& first, const ModelFile& second) {
+  return {ErrorCode::kInvalidArgument,
+          fmt::format("two models are called '{}': {} and {}. Give one another name: NAME={}",
+                      first.name, first.path.string(), second.path.string(), second.path.string())};
+}
+
+// Those that the policy says, lowest first. Adds to `problems` what it asks for in vain.
+void choose(std::vector<ModelFile>& versions, const VersionPolicy& policy,
+            std::vector<std::string>& problems) {
+  std::ranges::sort(versions, lower_version, &ModelFile::version);
+  if (policy.kind == VersionPolicy::Kind::kLatest && versions.size() > policy.count) {
+    versions.erase(versions.begin(), versions.end() - static_cast<std::ptrdiff_t>(policy.count));
+  }
+  if (policy.kind != VersionPolicy::Kind::kSpecific) return;
+  for (const std::string& wanted : policy.versions) {
+    if (std::ranges::find(versions, wanted, &ModelFile::version) == versions.end()) {
+      problems.push_back(fmt::format("{}: there is no version {}", versions.front().name, wanted));
+    }
+  }
+  std::erase_if(versions, [&](const ModelFile& file) {
+    return std::ranges::find(policy.versions, file.version) == policy.versions.end();
+  });
+}
+
+// What the `config.pbtxt` of a model says, for what its spec leaves open.
+void read_config(const fs::path& folder, FoundModel& model) {
+  const fs::path file = folder / "config.pbtxt";
+  if (!fs::is_regular_file(file)) return;
+  const TritonConfig config = read_triton_config(file);
+  if (!model.options.versions) model.options.versions = config.versions;
+  if (!config.name.empty() && config.name != folder_name(folder)) {
+    model.notes.push_back(fmt::format("{} names the model '{}', but it is called as its folder",
+                                      file.string(), config.name));
+  }
+  if (!config.ignored.empty()) {
+    model.notes.push_back(fmt::format("{}: not used, for the model itself says it: {}",
+                                      file.string(), fmt::join(config.ignored, ", ")));
+  }
 }
 
 }  // namespace
 
+ModelSpec parse_model_spec(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || fs::exists(text)) {
+    return {.name = {}, .path = text, .options = {}};
+  }
+  return {.name = text.substr(0, equals), .path = text.substr(equals + 1), .options = {}};
+}
+
+fs::path model_in(const fs::path& path) {
+  if (!fs::is_directory(path) || is_model_folder(path)) return path;
+  std::vector<fs::path> found;
+  for (const fs::path& entry : entries_of(path)) {
+    if (is_model_file(entry) || is_model_folder(entry)) found.push_back(entry);
+  }
+  if (found.size() != 1) {
+    throw Error(found.empty() ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument,
+                fmt::format("a version folder holds one model, but there are {}", found.size()),
+                path.string());
+  }
+  return found.front();
+}
+
 std::vector<ModelFile> find_models(std::span<const std::string> paths) {
   std::vector<ModelFile> all;
-  for (const std::string& argument : paths) {
-    std::string text = argument;
-    std::string name;
-    const std::size_t equals = argument.find('=');
-    if (equals != std::string::npos && !fs::exists(argument)) {
-      name = argument.substr(0, equals);
-      text = argument.substr(equals + 1);
-    }
-    if (!fs::exists(text)) throw Error(ErrorCode::kNotFound, "there is no such file", text);
-    std::vector<ModelFile> found = models_below(text);
-    if (found.empty() && fs::path(text).filename() == "model.json") {
-      found.push_back({.name = folder_name(fs::absolute(text).parent_path()), .path = text});
-    }
-    if (found.empty()) {
-      throw Error(ErrorCode::kNotFound,
-                  fs::is_directory(text)
-                      ? "there is no model in this folder: no .keras, .h5 or .hdf5 file, no "
-                        "unzipped .keras file, no model.json, and no folder of version folders"
-                      : "a model file is called .keras, .h5, .hdf5 or model.json",
-                  text);
-    }
-    if (!name.empty()) {
-      for (ModelFile& model : found) {
-        if (model.name != found.front().name) {
-          throw Error(ErrorCode::kInvalidArgument,
-                      fmt::format("'{}' cannot name all of the models in this folder ({}, {}, ...)",
-                                  name, found.front().name, model.name),
-                      text);
-        }
+  for (const std::string& text : paths) {
+    for (ModelFile& file : models_of(parse_model_spec(text))) {
+      file.path = model_in(file.path);
+      for (const ModelFile& other : all) {
+        if (other.name == file.name && other.version == file.version) throw same_name(other, file);
       }
-      for (ModelFile& model : found) model.name = name;
-    }
-    all.insert(all.end(), found.begin(), found.end());
-  }
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    for (std::size_t j = 0; j < i; ++j) {
-      if (all[i].name == all[j].name && all[i].version == all[j].version) {
-        throw Error(
-            ErrorCode::kInvalidArgument,
-            fmt::format("two models are called '{}': {} and {}. Give one another name: NAME={}",
-                        all[i].name, all[j].path.string(), all[i].path.string(),
-                        all[i].path.string()));
-      }
+      all.push_back(std::move(file));
     }
   }
   return all;
+}
+
+Scan scan_models(std::span<const ModelSpec> specs) {
+  Scan scan;
+  std::map<std::string, fs::path, std::less<>> places;  // of the models found so far
+  for (const ModelSpec& spec : specs) {
+    try {
+      std::map<std::string, FoundModel> models;
+      for (ModelFile& file : models_of(spec)) {
+        FoundModel& model = models[file.name];
+        model.files.push_back(std::move(file));
+      }
+      for (auto& [name, model] : models) {
+        model.name = name;
+        model.place = spec.path;
+        model.options = spec.options;
+        const fs::path& path = model.files.front().path;
+        if (const auto other = places.find(name); other != places.end()) {
+          throw same_name({.name = name, .path = other->second}, model.files.front());
+        }
+        places.emplace(name, path);
+        try {
+          if (is_version(path)) read_config(path.parent_path(), model);
+        } catch (const std::exception& error) {
+          scan.lost_models.insert(name);
+          scan.problems.emplace_back(error.what());
+          continue;
+        }
+        choose(model.files, model.options.versions.value_or(VersionPolicy{}), scan.problems);
+        scan.models.push_back(std::move(model));
+      }
+    } catch (const std::exception& error) {  // also what the file system says
+      scan.lost_paths.insert(spec.path);
+      scan.problems.emplace_back(error.what());
+    }
+  }
+  return scan;
 }
 
 }  // namespace kerf::serving

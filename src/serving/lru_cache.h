@@ -7,6 +7,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 namespace kerf::serving {
 
@@ -35,6 +36,13 @@ class LruCache {
       index_.erase(entries_.back().first);
       entries_.pop_back();
     }
+  }
+
+  // Those used last first.
+  std::vector<std::string> keys() const {
+    std::vector<std::string> keys;
+    for (const auto& entry : entries_) keys.push_back(entry.first);
+    return keys;
   }
 
   std::size_t size() const noexcept { return entries_.size(); }

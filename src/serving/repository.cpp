@@ -3,10 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <mutex>
-#include <thread>
 #include <utility>
 
 #include "kerf/error.h"
@@ -14,89 +10,79 @@
 namespace kerf::serving {
 namespace {
 
-// Makes the plan of a call of one sample, so that the first request finds it. Inputs with unknown
-// dimensions beside the batch are left to the first request.
-void warm_up(const ServedModel& served) {
-  std::vector<std::string_view> names;
-  std::vector<Shape> shapes;
-  for (const TensorInfo& input : served.model().inputs()) {
-    names.emplace_back(input.name);
-    Shape shape = input.shape;
-    if (shape.rank() != 0 && shape[0] == Shape::kUnknown) shape[0] = 1;
-    if (!shape.is_static()) return;
-    shapes.push_back(shape);
+struct LowerVersion {
+  using is_transparent = void;
+  bool operator()(std::string_view a, std::string_view b) const noexcept {
+    return lower_version(a, b);
   }
-  if (!names.empty()) served.make_plan({.feeds = names, .shapes = shapes, .fetches = {}});
-}
+};
+
+using Kind = RepositoryEvent::Kind;
 
 }  // namespace
 
+// A version of a model, as far as it has come.
+struct Repository::Slot {
+  ModelFile file;
+  std::optional<FileStamp> stamp;  // of the files that were loaded, or could not be
+  std::optional<FileStamp> seen;   // when they were looked at last
+  VersionState state = VersionState::kLoading;
+  std::string reason;
+  std::shared_ptr<const ServedModel> model;
+};
+
+struct Repository::Known {
+  std::filesystem::path place;  // of its spec
+  ModelOptions options;
+  bool unloaded = false;  // somebody wants it so
+  std::map<std::string, Slot, LowerVersion> versions;
+};
+
+struct Repository::Update {
+  bool settle = false;     // load what changes only when it has come to rest
+  bool background = true;  // give way to what is being served
+  std::string_view force;  // load this one whether it has changed or not
+};
+
+Repository::Repository(RepositorySettings settings) : settings_(std::move(settings)) {}
+
+Repository::Repository(Snapshot snapshot)
+    : started_(true), snapshot_(std::make_shared<const Snapshot>(std::move(snapshot))) {}
+
+Repository::~Repository() {
+  {
+    const std::lock_guard lock(watching_);
+    ending_ = true;
+  }
+  wake_.notify_all();
+  if (watcher_.joinable()) watcher_.join();
+}
+
 std::shared_ptr<Repository> Repository::load(std::span<const ModelFile> files,
                                              const LoadSettings& settings) {
-  std::vector<std::unique_ptr<const ServedModel>> loaded(files.size());
-  std::vector<double> shares(files.size());
+  Snapshot::Models models;
   std::vector<std::string> failures;
-  std::mutex mutex;  // guards the three above, and calls into `settings`
-  std::atomic<std::size_t> next = 0;
-
-  const auto report = [&](std::size_t index, double share) {
-    const std::lock_guard lock(mutex);
-    shares[index] = share;
-    if (!settings.progress) return;
-    double sum = 0;
-    for (const double part : shares) sum += part;
-    settings.progress(sum / static_cast<double>(files.size()));
-  };
-  const auto load_one = [&](std::size_t index) {
-    const ModelFile& file = files[index];
-    try {
-      const auto start = std::chrono::steady_clock::now();
-      auto served = std::make_unique<const ServedModel>(
-          file.name, file.version,
-          Model::load(file.path, {.progress = [&](double share) { report(index, share * 0.95); }}),
-          settings.limits);
-      warm_up(*served);
-      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-      report(index, 1);
-      const std::lock_guard lock(mutex);
-      if (settings.loaded) settings.loaded(*served, took.count());
-      loaded[index] = std::move(served);
-    } catch (const std::exception& error) {
-      const std::lock_guard lock(mutex);
-      const std::string_view what = error.what();
-      const std::string path = file.path.string();
-      failures.push_back(what.find(path) == std::string_view::npos
-                             ? fmt::format("{}: {}", path, what)
-                             : std::string(what));
-    }
-  };
-  const auto work = [&] {
-    for (std::size_t i = next++; i < files.size(); i = next++) load_one(i);
-  };
-  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
-  const std::size_t wanted = settings.threads != 0 ? settings.threads : cores;
-  {
-    std::vector<std::jthread> helpers;
-    for (std::size_t i = 1; i < std::min(wanted, files.size()); ++i) helpers.emplace_back(work);
-    work();
+  std::vector<LoadJob> jobs;
+  for (const ModelFile& file : files) {
+    jobs.push_back({.file = file,
+                    .options = {},
+                    .old = {},
+                    .done =
+                        [&](std::unique_ptr<const ServedModel> model) {
+                          models[file.name].versions.push_back({.version = file.version,
+                                                                .state = VersionState::kReady,
+                                                                .reason = {},
+                                                                .model = std::move(model)});
+                        },
+                    .failed = [&](const Error& error) { failures.emplace_back(error.what()); }});
   }
+  load_models(jobs, settings);
   if (!failures.empty()) {
     std::ranges::sort(failures);
     throw Error(ErrorCode::kInvalidFile, fmt::format("{}", fmt::join(failures, "\n")));
   }
-
-  Snapshot::Models models;
-  for (std::unique_ptr<const ServedModel>& model : loaded) {
-    models[model->name()].versions.push_back({.version = model->version(),
-                                              .state = VersionState::kReady,
-                                              .reason = {},
-                                              .model = std::move(model)});
-  }
   return std::make_shared<Repository>(Snapshot(std::move(models)));
 }
-
-Repository::Repository(Snapshot snapshot)
-    : snapshot_(std::make_shared<const Snapshot>(std::move(snapshot))) {}
 
 std::shared_ptr<const Snapshot> Repository::snapshot() const {
   const std::lock_guard lock(mutex_);
@@ -120,6 +106,253 @@ void Repository::Reader::refresh() {
 void Repository::Reader::rest() noexcept {
   snapshot_.reset();
   generation_ = 0;
+}
+
+void Repository::publish_known() {
+  Snapshot::Models models;
+  bool all_served = true;
+  for (const auto& [name, known] : known_) {
+    ModelEntry& entry = models[name];
+    entry.labels = known.options.labels;
+    bool served = known.unloaded;
+    for (const auto& [version, slot] : known.versions) {
+      served = served || slot.model != nullptr;
+      entry.versions.push_back(
+          {.version = version, .state = slot.state, .reason = slot.reason, .model = slot.model});
+    }
+    all_served = all_served && served;
+  }
+  if (Snapshot next(std::move(models)); next != *snapshot()) publish(std::move(next));
+  if (all_served && !known_.empty()) started_ = true;
+}
+
+void Repository::tell(RepositoryEvent event) const {
+  if (settings_.event) settings_.event(event);
+}
+
+void Repository::tell_problems(const std::vector<std::string>& problems) {
+  std::set<std::string> now(problems.begin(), problems.end());
+  for (const std::string& problem : now) {
+    if (!told_.contains(problem)) {
+      tell({.kind = Kind::kProblem, .model = {}, .version = {}, .text = problem});
+    }
+  }
+  told_ = std::move(now);
+}
+
+void Repository::find_work(const FoundModel& found, const Update& what, std::vector<LoadJob>& jobs,
+                           std::vector<std::string>& failures) {
+  const bool forced = what.force == found.name;
+  const auto [place, is_new] = known_.try_emplace(found.name);
+  Known& known = place->second;
+  if (is_new) {
+    for (const std::string& note : found.notes) {
+      tell({.kind = Kind::kNote, .model = found.name, .version = {}, .text = note});
+    }
+    known.unloaded = !found.options.load_at_start;
+  }
+  const bool same_options = known.options == found.options;
+  known.place = found.place;
+  known.options = found.options;
+  if (forced) known.unloaded = false;
+
+  std::shared_ptr<const ServedModel> newest;
+  for (const auto& [version, slot] : known.versions) {
+    if (slot.model) newest = slot.model;
+  }
+  for (const ModelFile& file : found.files) {
+    Slot& slot = known.versions[file.version];
+    if (known.unloaded) {
+      if (slot.reason.empty()) slot.reason = "nobody has loaded it";
+      slot.state = VersionState::kUnavailable;
+      continue;
+    }
+    const FileStamp stamp = stamp_of(file.path);
+    const bool changed = slot.stamp != stamp || slot.file.path != file.path;
+    if (!changed && !forced && (same_options || !slot.model)) continue;
+    if (what.settle && slot.seen != stamp) {
+      slot.seen = stamp;
+      continue;
+    }
+    slot.file = file;
+    slot.stamp = stamp;
+    slot.seen = stamp;
+    if (!slot.model) slot.state = VersionState::kLoading;
+    slot.reason.clear();
+    jobs.push_back({.file = file,
+                    .options = known.options,
+                    .old = slot.model ? slot.model : newest,
+                    .done =
+                        [this, &slot](std::unique_ptr<const ServedModel> model) {
+                          slot.model = reaper_.share(std::move(model));
+                          slot.state = VersionState::kReady;
+                          publish_known();
+                        },
+                    .failed =
+                        [this, &slot, &failures](const Error& error) {
+                          slot.reason = error.what();
+                          slot.state =
+                              slot.model ? VersionState::kReady : VersionState::kUnavailable;
+                          // What may be there or have room another time is tried again.
+                          if (error.code() != ErrorCode::kInvalidFile &&
+                              error.code() != ErrorCode::kUnsupported) {
+                            slot.stamp.reset();
+                          }
+                          failures.emplace_back(error.what());
+                          tell({.kind = Kind::kFailed,
+                                .model = slot.file.name,
+                                .version = slot.file.version,
+                                .text = error.what()});
+                          publish_known();
+                        }});
+  }
+}
+
+void Repository::remove_unwanted(const Scan& scan) {
+  for (auto it = known_.begin(); it != known_.end();) {
+    auto& [name, known] = *it;
+    const bool configured =
+        std::ranges::find(specs_, known.place, &ModelSpec::path) != specs_.end();
+    if (scan.lost_models.contains(name) || (configured && scan.lost_paths.contains(known.place))) {
+      ++it;
+      continue;
+    }
+    const auto found = std::ranges::find(scan.models, name, &FoundModel::name);
+    const auto is_wanted = [&](std::string_view version) {
+      return found != scan.models.end() &&
+             std::ranges::find(found->files, version, &ModelFile::version) != found->files.end();
+    };
+    // A new version takes the place of an old one only when it can answer.
+    const bool complete = std::ranges::all_of(known.versions, [&](const auto& version) {
+      return version.second.model != nullptr || !is_wanted(version.first);
+    });
+    for (auto slot = known.versions.begin(); slot != known.versions.end();) {
+      if (is_wanted(slot->first) || !complete) {
+        ++slot;
+        continue;
+      }
+      if (slot->second.model) {
+        tell({.kind = Kind::kUnloaded, .model = name, .version = slot->first, .text = {}});
+      }
+      slot = known.versions.erase(slot);
+    }
+    it = known.versions.empty() ? known_.erase(it) : std::next(it);
+  }
+}
+
+std::vector<std::string> Repository::update(const Update& what) {
+  Scan scan = scan_models(specs_);
+  std::vector<std::string> failures;
+  std::vector<LoadJob> jobs;
+  for (const FoundModel& found : scan.models) {
+    if (what.force.empty() || what.force == found.name) find_work(found, what, jobs, failures);
+  }
+  publish_known();
+  LoadSettings loading = settings_.loading;
+  loading.in_background = what.background;
+  if (what.background) {
+    loading.threads = 0;
+    loading.progress = nullptr;
+  }
+  loading.loaded = [this](const ServedModel& model, double seconds) {
+    if (settings_.loading.loaded) settings_.loading.loaded(model, seconds);
+    tell({.kind = Kind::kLoaded,
+          .model = model.name(),
+          .version = model.version(),
+          .text = {},
+          .seconds = seconds});
+  };
+  load_models(jobs, loading);
+  jobs.clear();  // with the old models
+  if (what.force.empty()) {
+    remove_unwanted(scan);
+    for (const FoundModel& found : scan.models) {
+      for (const auto& [label, version] : found.options.labels) {
+        const auto known = known_.find(found.name);
+        if (known == known_.end() || !known->second.versions.contains(version)) {
+          scan.problems.push_back(
+              fmt::format("{}: the label '{}' stands for version {}, which is "
+                          "not served",
+                          found.name, label, version));
+        }
+      }
+    }
+    tell_problems(scan.problems);
+  }
+  publish_known();
+  failures.insert(failures.end(), scan.problems.begin(), scan.problems.end());
+  return failures;
+}
+
+std::vector<std::string> Repository::configure(std::vector<ModelSpec> specs) {
+  const std::lock_guard lock(changing_);
+  const bool first = specs_.empty();
+  specs_ = std::move(specs);
+  std::vector<std::string> failures = update({.background = !first});
+  if (settings_.control == ModelControl::kPoll && !watcher_.joinable()) {
+    watcher_ = std::thread([this] { watch(); });
+  }
+  return failures;
+}
+
+void Repository::check_explicit() const {
+  if (settings_.control != ModelControl::kExplicit) {
+    throw Error(ErrorCode::kUnavailable,
+                "this server does not load or unload models when told to; it would with "
+                "--model-control=explicit");
+  }
+}
+
+void Repository::load_model(std::string_view name) {
+  check_explicit();
+  const std::lock_guard lock(changing_);
+  const std::vector<std::string> failures = update({.force = name});
+  const auto known = known_.find(name);
+  if (known == known_.end()) {
+    throw Error(ErrorCode::kNotFound,
+                fmt::format("there is no model '{}' where this server looks for models", name));
+  }
+  for (const auto& [version, slot] : known->second.versions) {
+    if (!slot.reason.empty()) throw Error(ErrorCode::kInvalidFile, slot.reason);
+  }
+}
+
+void Repository::unload_model(std::string_view name) {
+  check_explicit();
+  const std::lock_guard lock(changing_);
+  const auto known = known_.find(name);
+  if (known == known_.end()) {
+    throw Error(ErrorCode::kNotFound, fmt::format("there is no model '{}'", name));
+  }
+  known->second.unloaded = true;
+  for (auto& [version, slot] : known->second.versions) {
+    if (slot.model) {
+      tell({.kind = Kind::kUnloaded, .model = std::string(name), .version = version, .text = {}});
+    }
+    slot.model.reset();
+    slot.stamp.reset();
+    slot.state = VersionState::kUnavailable;
+    slot.reason = "unloaded";
+  }
+  publish_known();
+}
+
+void Repository::poll() {
+  const std::lock_guard lock(changing_);
+  update({.settle = true});
+}
+
+void Repository::watch() {
+  std::unique_lock lock(watching_);
+  while (!wake_.wait_for(lock, settings_.poll_interval, [this] { return ending_; })) {
+    lock.unlock();
+    try {
+      poll();
+    } catch (const std::exception& error) {
+      tell({.kind = Kind::kProblem, .model = {}, .version = {}, .text = error.what()});
+    }
+    lock.lock();
+  }
 }
 
 }  // namespace kerf::serving

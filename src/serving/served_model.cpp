@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 #include "kerf/error.h"
@@ -51,6 +52,35 @@ void write_plan_key(const CallSpec& spec, std::string& key) {
   for (const std::string_view name : spec.fetches) append_name(name, key);
 }
 
+OwnedCallSpec read_plan_key(std::string_view key) {
+  const auto take = [&](void* to, std::size_t size) {
+    std::memcpy(to, key.data(), size);
+    key.remove_prefix(size);
+  };
+  const auto take_number = [&] {
+    std::uint64_t number = 0;
+    take(&number, sizeof number);
+    return number;
+  };
+  const auto take_name = [&] {
+    std::string name(take_number(), '\0');
+    take(name.data(), name.size());
+    return name;
+  };
+  OwnedCallSpec spec;
+  for (std::uint64_t feeds = take_number(); feeds != 0; --feeds) {
+    spec.feeds.push_back(take_name());
+    Shape& shape = spec.shapes.emplace_back();
+    for (std::uint64_t rank = take_number(); rank != 0; --rank) {
+      std::int64_t dimension = 0;
+      take(&dimension, sizeof dimension);
+      shape.push_back(dimension);
+    }
+  }
+  while (!key.empty()) spec.fetches.push_back(take_name());
+  return spec;
+}
+
 ServedModel::ServedModel(std::string name, std::string version, Model model, const Limits& limits)
     : name_(std::move(name)),
       version_(std::move(version)),
@@ -62,6 +92,11 @@ ServedModel::ServedModel(std::string name, std::string version, Model model, con
 std::optional<Plan> ServedModel::find_plan(std::string_view key) const {
   const std::lock_guard lock(mutex_);
   return plans_.find(key);
+}
+
+std::vector<std::string> ServedModel::recent_plans() const {
+  const std::lock_guard lock(mutex_);
+  return plans_.keys();
 }
 
 Cut ServedModel::find_or_make_cut(const CallSpec& spec) const {

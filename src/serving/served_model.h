@@ -21,8 +21,17 @@ struct CallSpec {
   std::span<const std::string_view> fetches;
 };
 
+// A CallSpec with its own memory.
+struct OwnedCallSpec {
+  std::vector<std::string> feeds;
+  std::vector<Shape> shapes;
+  std::vector<std::string> fetches;
+};
+
 // Writes into `key` the text under which a call's plan is kept. Reusing `key` avoids allocation.
 void write_plan_key(const CallSpec& spec, std::string& key);
+// The call that a key was written for.
+OwnedCallSpec read_plan_key(std::string_view key);
 
 // One version of a model, ready to be called from any number of threads. The model is immutable;
 // what changes is the caches of cuts and plans, bounded and locked within.
@@ -36,6 +45,9 @@ class ServedModel {
 
   // The plan made before for a call of this key, or nothing. Never blocks for long.
   std::optional<Plan> find_plan(std::string_view key) const;
+
+  // The keys of the plans made before, those used last first.
+  std::vector<std::string> recent_plans() const;
 
   // The plan for a call, made now if need be: cutting and compiling may take long, and calls for
   // this model's new plans wait for each other, so that a plan wanted by many is made once.

@@ -22,11 +22,15 @@ struct ModelVersion {
   VersionState state = VersionState::kUnavailable;
   std::string reason;  // why it is not ready or, beside kReady, why it could not be read again
   std::shared_ptr<const ServedModel> model;  // null unless kReady
+
+  bool operator==(const ModelVersion&) const = default;
 };
 
 struct ModelEntry {
   std::vector<ModelVersion> versions;                      // lowest first
   std::map<std::string, std::string, std::less<>> labels;  // to versions
+
+  bool operator==(const ModelEntry&) const = default;
 };
 
 // "9" before "10".
@@ -43,6 +47,7 @@ class Snapshot {
   explicit Snapshot(Models models);
 
   const Models& models() const noexcept { return models_; }
+  bool operator==(const Snapshot&) const = default;
   // Null for a name that nobody knows.
   const ModelEntry* entry(std::string_view name) const noexcept;
 
