@@ -5,13 +5,14 @@ import re
 import sys
 
 ORDER = ["tensor", "graph", "program", "layers", "formats", "engine", "model", "serving",
-         "protocol", "server", "cli"]
+         "protocol", "server", "config", "cli"]
 # What a folder must not know although it stands earlier in the list (see docs/design.md).
 FORBIDDEN = {"engine": {"graph", "layers", "formats"},
              "program": {"graph"},
              "serving": {"graph", "program", "layers", "formats", "engine"},
              "protocol": {"graph", "program", "layers", "formats", "engine"},
              "server": {"graph", "program", "layers", "formats", "engine"},
+             "config": {"graph", "program", "layers", "formats", "engine", "protocol"},
              "cli": {"layers", "formats", "engine"}}
 
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "kerf/error.h"
@@ -46,8 +47,7 @@ struct Repository::Update {
 
 Repository::Repository(RepositorySettings settings) : settings_(std::move(settings)) {}
 
-Repository::Repository(Snapshot snapshot)
-    : started_(true), snapshot_(std::make_shared<const Snapshot>(std::move(snapshot))) {}
+Repository::Repository(Snapshot snapshot) : started_(true), snapshot_(std::move(snapshot)) {}
 
 Repository::~Repository() {
   {
@@ -82,30 +82,6 @@ std::shared_ptr<Repository> Repository::load(std::span<const ModelFile> files,
     throw Error(ErrorCode::kInvalidFile, fmt::format("{}", fmt::join(failures, "\n")));
   }
   return std::make_shared<Repository>(Snapshot(std::move(models)));
-}
-
-std::shared_ptr<const Snapshot> Repository::snapshot() const {
-  const std::lock_guard lock(mutex_);
-  return snapshot_;
-}
-
-void Repository::publish(Snapshot snapshot) {
-  auto next = std::make_shared<const Snapshot>(std::move(snapshot));
-  const std::lock_guard lock(mutex_);
-  snapshot_.swap(next);  // the old one goes, if nobody holds it, without the lock
-  generation_.fetch_add(1, std::memory_order_release);
-}
-
-void Repository::Reader::refresh() {
-  std::shared_ptr<const Snapshot> old;  // likewise
-  const std::lock_guard lock(repository_.mutex_);
-  old = std::exchange(snapshot_, repository_.snapshot_);
-  generation_ = repository_.generation_.load(std::memory_order_relaxed);
-}
-
-void Repository::Reader::rest() noexcept {
-  snapshot_.reset();
-  generation_ = 0;
 }
 
 void Repository::publish_known() {

@@ -8,17 +8,18 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "serving/file_stamp.h"
 #include "serving/find_models.h"
 #include "serving/load_models.h"
+#include "serving/published.h"
 #include "serving/reaper.h"
 #include "serving/snapshot.h"
 
@@ -67,9 +68,9 @@ class Repository {
   static std::shared_ptr<Repository> load(std::span<const ModelFile> files,
                                           const LoadSettings& settings = {});
 
-  std::shared_ptr<const Snapshot> snapshot() const;
+  std::shared_ptr<const Snapshot> snapshot() const { return snapshot_.get(); }
   // Makes this what is served from now on. Who reads goes on with what it holds.
-  void publish(Snapshot snapshot);
+  void publish(Snapshot snapshot) { snapshot_.publish(std::move(snapshot)); }
   // Every model that was to be served at the start has been.
   bool started() const noexcept { return started_.load(std::memory_order_relaxed); }
 
@@ -88,30 +89,13 @@ class Repository {
   // when it has stayed the same from one call to the next: until then it may be half-written.
   void poll();
 
-  // What one thread at a time sees of a repository, at the cost of reading a number that seldom
-  // changes: no lock, and no reference count that threads would fight over.
-  class Reader {
+  // What one thread at a time sees of a repository.
+  class Reader : public Published<Snapshot>::Reader {
    public:
-    explicit Reader(const Repository& repository) : repository_(repository) {}
-
+    explicit Reader(const Repository& repository)
+        : Published<Snapshot>::Reader(repository.snapshot_) {}
     // What is served now. The reference is good until the next call or rest().
-    const Snapshot& snapshot() {
-      if (stale()) refresh();
-      return *snapshot_;
-    }
-    // There is something newer than what snapshot() last gave.
-    bool stale() const noexcept {
-      return generation_ != repository_.generation_.load(std::memory_order_acquire);
-    }
-    // Holds nothing until the next call, so that old versions can go.
-    void rest() noexcept;
-
-   private:
-    void refresh();
-
-    const Repository& repository_;
-    std::uint64_t generation_ = 0;  // no snapshot has this one
-    std::shared_ptr<const Snapshot> snapshot_;
+    const Snapshot& snapshot() { return get(); }
   };
 
  private:
@@ -137,9 +121,7 @@ class Repository {
   std::set<std::string> told_;  // problems that are known
   std::atomic<bool> started_ = false;
 
-  mutable std::mutex mutex_;  // guards the two below, for moments
-  std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<const Snapshot>();
-  std::atomic<std::uint64_t> generation_ = 1;  // grows with each snapshot; written under the lock
+  Published<Snapshot> snapshot_;
 
   std::mutex watching_;  // guards the flag
   std::condition_variable wake_;
