@@ -4,32 +4,28 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "kerf/error.h"
 #include "protocol/json_text.h"
 #include "protocol/metadata.h"
 #include "protocol/tensor_data.h"
-#include "serving/workers.h"
 
 namespace kerf::protocol {
 namespace {
 
-constexpr std::size_t kAlignment = 64;
+// Reading or writing more than this takes longer than a hop to a worker.
+constexpr std::size_t kInlineBytes = std::size_t{32} << 10;
 
-std::size_t aligned(std::size_t bytes) noexcept {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-}
+constexpr std::string_view kOverloaded =
+    "the server is overloaded: its queue is full; try again later";
 
 std::size_t element_count(const TensorInfo& tensor) {
   return static_cast<std::size_t>(tensor.shape.element_count());
 }
 
-// In the memory of a run.
-std::size_t byte_size(const TensorInfo& tensor) {
-  return element_count(tensor) * element_size(tensor.dtype);
-}
+using serving::Call;
 
 std::string where_input(std::string_view name) { return fmt::format("input {}", name); }
 
@@ -52,13 +48,8 @@ std::size_t json_size(const Request& request) {
 }
 
 // What can be told from the declaration alone; so nothing is compiled or allocated for a lie.
-void check_size(const RequestInput& input, const serving::Limits& limits) {
+void check_size(const RequestInput& input) {
   const auto count = static_cast<std::size_t>(input.shape.element_count());
-  if (count > limits.tensor_elements) {
-    throw Error(ErrorCode::kResourceExhausted,
-                fmt::format("shape {} has {} elements, more than this server's limit of {}",
-                            input.shape.to_string(), count, limits.tensor_elements));
-  }
   if (!input.json.empty()) {
     // "[1,2]": an element takes two characters at least.
     if (count > input.json.size() / 2) {
@@ -83,8 +74,6 @@ void check_size(const RequestInput& input, const serving::Limits& limits) {
 
 }  // namespace
 
-void Exchange::Free::operator()(std::byte* memory) const noexcept { std::free(memory); }
-
 template <typename Body>
 bool Exchange::guarded(Body&& body) noexcept {
   try {
@@ -107,35 +96,76 @@ bool Exchange::guarded(Body&& body) noexcept {
 
 void Exchange::rest() noexcept {
   if (!models_.stale()) return;
-  model_ = nullptr;
-  plan_ = {};
+  call_.clear();
   models_.rest();
 }
 
 bool Exchange::begin(const Request& request) noexcept {
   request_ = request;
   reply_.clear();
+  reset_job();
+  unwritten_ = false;
   return guarded([this] { return start(); });
 }
 
-void Exchange::work() noexcept {
+void Exchange::finish() noexcept {
+  if (!std::exchange(unwritten_, false)) return;
   guarded([this] {
+    write_result();
+    return true;
+  });
+}
+
+void Exchange::cancel() noexcept {
+  Job::cancel();
+  call_.cancel();
+}
+
+void Exchange::run() noexcept {
+  const bool complete = guarded([this] {
     switch (step_) {
       case Step::kGraph:
-        reply_.body.append(model_->model().to_json());
-        break;
+        reply_.body.append(call_.model()->model().to_json());
+        compress_reply();
+        return true;
       case Step::kRead:
         read();
         [[fallthrough]];
-      case Step::kPlan:
-        if (!find_plan()) make_plan();
-        [[fallthrough]];
-      case Step::kRun:
-        run();
+      case Step::kTarget:
+        if (!call_.find_target()) call_.make_target();
     }
-    compress_reply();
+    return compute();
+  });
+  if (complete) waiter_.ready();
+}
+
+void Exchange::drop(Reason reason) noexcept {
+  guarded([this, reason] {
+    if (reason == Reason::kDeadline) {
+      write_error(reply_, 504, "the request's time was over before its turn came");
+    } else {
+      write_error(reply_, 503,
+                  reason == Reason::kStopping ? "the server is shutting down"
+                                              : "the request was cancelled");
+    }
     return true;
   });
+  waiter_.ready();
+}
+
+void Exchange::finished(Call& call) noexcept {
+  unwritten_ = true;
+  // A large reply would keep the caller's thread from other connections.
+  if (!call.error() && call.tensor_bytes() > kInlineBytes) finish();
+  waiter_.ready();
+}
+
+bool Exchange::leave_to_worker(Step step) {
+  step_ = step;
+  if (!service_.scheduler.submit(*this, call_.model().get())) {
+    throw Error(ErrorCode::kUnavailable, std::string(kOverloaded));
+  }
+  return false;
 }
 
 bool Exchange::start() {
@@ -154,8 +184,8 @@ bool Exchange::start() {
   }
   const serving::Snapshot& models = models_.snapshot();
   if (!route_.model.empty()) {
-    model_ = models.find(route_.model, route_.version).get();
-    if (model_ == nullptr) {
+    call_.begin(models.find(route_.model, route_.version));
+    if (call_.model() == nullptr) {
       const Error error = models.absence(route_.model, route_.version);
       write_error(reply_, error.code() == ErrorCode::kNotFound ? 404 : 503, error.what());
       return true;
@@ -185,16 +215,15 @@ bool Exchange::start() {
     case Endpoint::kModelReady:
       if (!ready) reply_.status = 503;
       reply_.body.append("{\"name\":");
-      append_string(reply_.body, model_->name());
+      append_string(reply_.body, call_.model()->name());
       reply_.body.append(ready ? ",\"ready\":true}"
                                : ",\"ready\":false,\"error\":\"the server is shutting down\"}");
       break;
     case Endpoint::kModelMetadata:
-      write_model_metadata(reply_.body, *model_, models);
+      write_model_metadata(reply_.body, *call_.model(), models);
       break;
     case Endpoint::kModelGraph:
-      step_ = Step::kGraph;
-      return false;
+      return leave_to_worker(Step::kGraph);
     case Endpoint::kInfer:
       return start_infer();
   }
@@ -203,8 +232,6 @@ bool Exchange::start() {
 }
 
 bool Exchange::start_infer() {
-  // Reading more than this takes longer than a hop to a worker.
-  constexpr std::size_t kInlineBytes = std::size_t{32} << 10;
   const std::optional<Coding> coding = content_coding(request_.content_encoding);
   if (!coding) {
     write_error(
@@ -214,16 +241,12 @@ bool Exchange::start_infer() {
     return true;
   }
   coding_ = *coding;
-  step_ = Step::kRead;
-  if (coding_ != Coding::kIdentity || request_.body.size() > kInlineBytes) return false;
+  if (coding_ != Coding::kIdentity || request_.body.size() > kInlineBytes) {
+    return leave_to_worker(Step::kRead);
+  }
   read();
-  step_ = Step::kPlan;
-  if (!find_plan()) return false;
-  step_ = Step::kRun;
-  if (serving::lane_of(plan_) != serving::Lane::kCaller) return false;
-  run();
-  compress_reply();
-  return true;
+  if (!call_.find_target()) return leave_to_worker(Step::kTarget);
+  return compute();
 }
 
 void Exchange::read() {
@@ -235,67 +258,24 @@ void Exchange::read() {
   }
   const std::size_t json = json_size(request_);
   if (json == 0 && request_.json_length) {
-    read_raw_request(request_.body, model_->model().inputs(), infer_);
+    read_raw_request(request_.body, call_.model()->model().inputs(), infer_);
   } else {
     read_infer_request(request_.body, json, infer_);
   }
 
-  feeds_.clear();
-  shapes_.clear();
-  fetches_.clear();
-  constexpr std::size_t kMostTensors = 1000;
-  if (infer_.inputs.size() > kMostTensors || infer_.outputs.size() > kMostTensors) {
-    throw Error(ErrorCode::kResourceExhausted,
-                fmt::format("a request names at most {} inputs and outputs", kMostTensors));
-  }
   for (const RequestInput& input : infer_.inputs) {
-    if (std::ranges::find(feeds_, input.name) != feeds_.end()) {
-      throw Error(ErrorCode::kInvalidArgument, "it is given twice", where_input(input.name));
-    }
+    call_.feed(input.name, input.shape);
     try {
-      check_size(input, service_.limits);
+      check_size(input);
     } catch (const Error& error) {
       throw error.within(where_input(input.name));
     }
-    feeds_.push_back(input.name);
-    shapes_.push_back(input.shape);
   }
-  for (const RequestOutput& output : infer_.outputs) fetches_.push_back(output.name);
-  serving::write_plan_key({.feeds = feeds_, .shapes = shapes_, .fetches = fetches_}, key_);
+  for (const RequestOutput& output : infer_.outputs) call_.fetch(output.name);
 }
 
-bool Exchange::find_plan() {
-  std::optional<Plan> plan = model_->find_plan(key_);
-  if (!plan) return false;
-  plan_ = *std::move(plan);
-  return true;
-}
-
-void Exchange::make_plan() {
-  plan_ = model_->make_plan({.feeds = feeds_, .shapes = shapes_, .fetches = fetches_});
-}
-
-std::byte* Exchange::tensor_memory(std::size_t bytes) {
-  constexpr std::size_t kKept = std::size_t{1} << 18;
-  if (bytes > memory_size_ || (memory_size_ > kKept && bytes <= kKept)) {
-    memory_.reset();
-    memory_size_ = 0;
-    const std::size_t size = aligned(std::max<std::size_t>(bytes, 4096));
-    memory_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, size)));
-    if (!memory_) throw std::bad_alloc();
-    memory_size_ = size;
-  }
-  return memory_.get();
-}
-
-bool Exchange::is_binary(std::size_t output) const {
-  if (infer_.outputs.empty()) return infer_.binary_output;
-  return infer_.outputs[output].binary.value_or(infer_.binary_output);
-}
-
-void Exchange::run() {
-  const std::vector<TensorInfo>& feeds = plan_.feeds();
-  const std::vector<TensorInfo>& fetches = plan_.fetches();
+bool Exchange::compute() {
+  const std::vector<TensorInfo>& fetches = call_.fetches();
   for (std::size_t i = 0; i < fetches.size(); ++i) {
     const DType dtype = fetches[i].dtype;
     if (!is_binary(i) && (dtype == DType::kFloat16 || dtype == DType::kBFloat16)) {
@@ -306,54 +286,59 @@ void Exchange::run() {
                   fmt::format("output {}", fetches[i].name));
     }
   }
-  std::size_t bytes = 0;
-  for (const TensorInfo& feed : feeds) bytes += aligned(byte_size(feed));
-  for (const TensorInfo& fetch : fetches) bytes += aligned(byte_size(fetch));
-  std::byte* memory = tensor_memory(bytes);
+  serving::Scheduler& scheduler = service_.scheduler;
+  if (!scheduler.admits(call_)) throw Error(ErrorCode::kUnavailable, std::string(kOverloaded));
+  read_tensors();
+  if (call_.target().lane == serving::Lane::kCaller) {
+    scheduler.run(call_);
+    write_result();
+    return true;
+  }
+  if (!scheduler.submit(call_, *this)) {
+    throw Error(ErrorCode::kUnavailable, std::string(kOverloaded));
+  }
+  return false;
+}
 
+void Exchange::read_tensors() {
+  call_.allocate();
   std::size_t text = 0;
   for (const RequestInput& input : infer_.inputs) {
     if (input.datatype == DType::kString) text += input.json.size();
   }
   unescaped_.clear();
   unescaped_.reserve(text);
-  feed_pointers_.clear();
+  const std::vector<TensorInfo>& feeds = call_.feeds();
   for (std::size_t i = 0; i < feeds.size(); ++i) {
     const RequestInput& input = infer_.inputs[i];
     const TensorInfo& feed = feeds[i];
     try {
       check_datatype(input.datatype, feed.dtype);
       if (!input.json.empty()) {
-        read_json_data(input.json, input.datatype, feed.dtype, input.shape, memory, unescaped_);
+        read_json_data(input.json, input.datatype, feed.dtype, input.shape, call_.feed_memory(i),
+                       unescaped_);
       } else {
         const auto count = static_cast<std::size_t>(input.shape.element_count());
-        read_binary_data(input.binary, input.datatype, feed.dtype, count, memory);
+        read_binary_data(input.binary, input.datatype, feed.dtype, count, call_.feed_memory(i));
       }
     } catch (const Error& error) {
       throw error.within(where_input(input.name));
     }
-    feed_pointers_.push_back(memory);
-    memory += aligned(byte_size(feed));
   }
-  fetch_pointers_.clear();
-  for (const TensorInfo& fetch : fetches) {
-    fetch_pointers_.push_back(memory);
-    memory += aligned(byte_size(fetch));
-  }
-  thread_local Workspace workspace;
-  const bool split = serving::lane_of(plan_) == serving::Lane::kSplit;
-  plan_.run(feed_pointers_, fetch_pointers_, workspace, split ? &service_.threads : nullptr);
-  write_reply();
+}
+
+bool Exchange::is_binary(std::size_t output) const {
+  if (infer_.outputs.empty()) return infer_.binary_output;
+  return infer_.outputs[output].binary.value_or(infer_.binary_output);
 }
 
 // The characters of strings come on top of what the shapes say.
 void Exchange::check_reply_size() const {
-  const std::vector<TensorInfo>& fetches = plan_.fetches();
+  const std::vector<TensorInfo>& fetches = call_.fetches();
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < fetches.size(); ++i) {
     if (fetches[i].dtype != DType::kString) continue;
-    bytes += binary_size(DType::kString, static_cast<const std::byte*>(fetch_pointers_[i]),
-                         element_count(fetches[i]));
+    bytes += binary_size(DType::kString, call_.fetched(i), element_count(fetches[i]));
   }
   if (bytes > service_.limits.reply_bytes) {
     throw Error(ErrorCode::kResourceExhausted,
@@ -363,38 +348,39 @@ void Exchange::check_reply_size() const {
   }
 }
 
-void Exchange::write_reply() {
+void Exchange::write_result() {
+  if (call_.error()) throw *call_.error();
   check_reply_size();
   Buffer& out = reply_.body;
   out.append("{\"model_name\":");
-  append_string(out, model_->name());
+  append_string(out, call_.model()->name());
   out.append(",\"model_version\":");
-  append_string(out, model_->version());
+  append_string(out, call_.model()->version());
   if (infer_.id) {
     out.append(",\"id\":");
     append_string(out, *infer_.id);
   }
   out.append(",\"outputs\":[");
-  const std::vector<TensorInfo>& fetches = plan_.fetches();
+  const std::vector<TensorInfo>& fetches = call_.fetches();
   bool blobs = false;
   for (std::size_t i = 0; i < fetches.size(); ++i) {
     if (i != 0) out.push_back(',');
-    write_output(i, static_cast<const std::byte*>(fetch_pointers_[i]));
-    blobs = blobs || (is_binary(i) && byte_size(fetches[i]) != 0);
+    write_output(i, call_.fetched(i));
+    blobs = blobs || (is_binary(i) && Call::byte_size(fetches[i]) != 0);
   }
   out.append("]}");
-  if (!blobs) return;
+  if (!blobs) return compress_reply();
   reply_.json_length = out.size();
   for (std::size_t i = 0; i < fetches.size(); ++i) {
     if (!is_binary(i)) continue;
-    append_binary_data(out, fetches[i].dtype, static_cast<const std::byte*>(fetch_pointers_[i]),
-                       element_count(fetches[i]));
+    append_binary_data(out, fetches[i].dtype, call_.fetched(i), element_count(fetches[i]));
   }
+  compress_reply();
 }
 
 void Exchange::write_output(std::size_t index, const std::byte* data) {
   Buffer& out = reply_.body;
-  const TensorInfo& fetch = plan_.fetches()[index];
+  const TensorInfo& fetch = call_.fetches()[index];
   out.append("{\"name\":");
   append_string(out, fetch.name);
   out.append(",\"datatype\":\"");

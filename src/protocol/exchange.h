@@ -4,45 +4,62 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
-#include <vector>
 
-#include "kerf/model.h"
 #include "protocol/compression.h"
 #include "protocol/infer_request.h"
 #include "protocol/message.h"
 #include "protocol/route.h"
+#include "serving/call.h"
 #include "serving/limits.h"
 #include "serving/repository.h"
+#include "serving/scheduler.h"
 
 namespace kerf::protocol {
 
 // What all exchanges of a server share.
 struct Service {
+  explicit Service(const serving::Limits& given, unsigned workers = 0)
+      : limits(given), scheduler(workers, given) {}
+
   std::shared_ptr<serving::Repository> repository;
   serving::Limits limits;
-  Threads threads;                 // large runs are split over these
+  serving::Scheduler scheduler;
   std::atomic<bool> ready = true;  // what the readiness endpoints say
 };
 
-// Requests and their replies by the Open Inference Protocol, one after the other: one Exchange per
-// connection, whose memory it reuses. Not shared between threads, but it may move from one to
-// another between begin() and work().
-class Exchange {
+// Who waits for an exchange that could not answer at once.
+class Waiter {
  public:
-  explicit Exchange(const Service& service) : service_(service), models_(*service.repository) {}
+  // Exchange::finish() may be called now. Called by another thread than the one that called
+  // begin(), also before that returns.
+  virtual void ready() noexcept = 0;
 
-  // Takes a request as far as it can be taken at once. True if reply() is complete; false if work()
-  // must be called, which may take long. Throws nothing: errors are replies.
+ protected:
+  ~Waiter() = default;
+};
+
+// Requests and their replies by the Open Inference Protocol, one after the other: one Exchange per
+// connection, whose memory it reuses. Its caller uses one thread; what takes long, the exchange has
+// the service's workers do, and the caller does nothing with it meanwhile.
+class Exchange final : serving::Job, serving::Completion {
+ public:
+  Exchange(Service& service, Waiter& waiter)
+      : service_(service), waiter_(waiter), models_(*service.repository) {}
+
+  // Takes a request, which refers to memory that stays until it is answered. True if reply() is
+  // complete; false if it will be after the waiter is told and finish() was called. Throws nothing:
+  // errors are replies.
   bool begin(const Request& request) noexcept;
-  // Does the rest; reply() is complete afterwards.
-  void work() noexcept;
+  void finish() noexcept;
   Reply& reply() noexcept { return reply_; }
   // Lets go of a model that was replaced since. Called now and then between requests.
   void rest() noexcept;
+  // Nobody waits for the reply any more. Between begin() and the waiter's ready(), the caller's
+  // thread.
+  void cancel() noexcept;
 
  private:
-  enum class Step : std::uint8_t { kGraph, kRead, kPlan, kRun };
+  enum class Step : std::uint8_t { kGraph, kRead, kTarget };
 
   // Calls `body`, and makes an error it throws the reply. Returns what `body` does; true on errors.
   template <typename Body>
@@ -50,42 +67,37 @@ class Exchange {
 
   bool start();
   bool start_infer();
+  // Has a worker go on from here. False, always.
+  bool leave_to_worker(Step step);
   void read();
-  bool find_plan();
-  void make_plan();
-  void run();
-  void write_reply();
+  // With its target found. True if the reply is complete; false if a worker computes, and will say
+  // when it has: nothing of the exchange may be touched then.
+  bool compute();
+  void read_tensors();
+  void write_result();
   void check_reply_size() const;
   void write_output(std::size_t index, const std::byte* data);
   bool is_binary(std::size_t output) const;
   void compress_reply();
 
-  // Memory for tensors, aligned for any kernel, and reused.
-  std::byte* tensor_memory(std::size_t bytes);
+  // By a worker.
+  void run() noexcept override;
+  void drop(Reason reason) noexcept override;
+  void finished(serving::Call& call) noexcept override;
 
-  const Service& service_;
+  Service& service_;
+  Waiter& waiter_;
   serving::Repository::Reader models_;
   Request request_;
   Reply reply_;
   Route route_;
   Step step_ = Step::kRead;
-  const serving::ServedModel* model_ = nullptr;  // kept by models_
+  bool unwritten_ = false;  // the results are there, but not in the reply
   InferRequest infer_;
   Coding coding_ = Coding::kIdentity;
   Buffer decompressed_;
-  std::vector<std::string_view> feeds_;
-  std::vector<Shape> shapes_;
-  std::vector<std::string_view> fetches_;
-  std::string key_;
-  Plan plan_;
   Buffer unescaped_;  // strings of the request that had escapes
-  std::vector<const void*> feed_pointers_;
-  std::vector<void*> fetch_pointers_;
-  struct Free {
-    void operator()(std::byte* memory) const noexcept;
-  };
-  std::unique_ptr<std::byte, Free> memory_;
-  std::size_t memory_size_ = 0;
+  serving::Call call_;
 };
 
 }  // namespace kerf::protocol

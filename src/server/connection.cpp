@@ -29,7 +29,10 @@ constexpr std::chrono::nanoseconds kPerByte{60'000};  // 16 KiB a second
 }  // namespace
 
 Connection::Connection(IoThread& thread, Shared& shared, Socket socket)
-    : thread_(thread), shared_(shared), socket_(std::move(socket)), exchange_(shared.service) {
+    : thread_(thread),
+      shared_(shared),
+      socket_(std::move(socket)),
+      exchange_(shared.service, *this) {
   place_ = thread_.connections_.insert(thread_.connections_.end(), this);
 }
 
@@ -177,17 +180,7 @@ protocol::Request Connection::request() const {
   return request;
 }
 
-void Connection::run() noexcept {
-  exchange_.work();
-  resume();
-}
-
-void Connection::drop() noexcept {
-  protocol::write_error(exchange_.reply(), 503, "the server is shutting down");
-  resume();
-}
-
-void Connection::resume() {
+void Connection::ready() noexcept {
   asio::post(thread_.context(), [this] { go_on(); });
 }
 
@@ -197,13 +190,8 @@ void Connection::go_on() {
   std::move(resume)();
 }
 
-Connection::Awaitable<void> Connection::work() {
+Connection::Awaitable<void> Connection::wait_for_worker() {
   waiting_ = Waiting::kWorker;
-  if (!shared_.workers.submit(*this)) {
-    protocol::write_error(exchange_.reply(), 503,
-                          "the server is overloaded: its queue is full; try again later");
-    co_return;
-  }
   // The worker's answer comes by way of this thread, so not before this coroutine waits.
   co_await asio::async_initiate<const asio::use_awaitable_t<Executor>, void()>(
       [this](Resume handler) { resume_.emplace(std::move(handler)); }, kAwait);
@@ -331,7 +319,10 @@ Connection::Awaitable<void> Connection::serve() {
     }
     if (!complete) co_return co_await fail(failure_, failure_message_);
 
-    if (!exchange_.begin(request())) co_await work();
+    if (!exchange_.begin(request())) {
+      co_await wait_for_worker();
+      exchange_.finish();
+    }
 
     protocol::Reply& reply = exchange_.reply();
     ++thread_.requests;

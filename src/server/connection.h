@@ -13,14 +13,12 @@
 #include "protocol/exchange.h"
 #include "server/head_parser.h"
 #include "server/io_thread.h"
-#include "serving/workers.h"
 
 namespace kerf::server {
 
 // One client's connection: reads requests, has them answered, writes replies, one after the other.
-// Lives on one I/O thread, as long as its coroutine; only run() and drop() are called from other
-// threads.
-class Connection final : public serving::Task {
+// Lives on one I/O thread, as long as its coroutine; only ready() is called from other threads.
+class Connection final : public protocol::Waiter {
  public:
   Connection(IoThread& thread, Shared& shared, Socket socket);
   ~Connection();
@@ -54,7 +52,8 @@ class Connection final : public serving::Task {
   Awaitable<bool> read_chunks();
   // Sends what is unsent.
   Awaitable<bool> write_rest();
-  Awaitable<void> work();
+  // Until the exchange has what a worker does for it.
+  Awaitable<void> wait_for_worker();
   // Leaves the reply to the I/O thread, to be sent with others.
   Awaitable<void> send_later();
   // Sends an error, and closes so that the client can still read it.
@@ -71,9 +70,7 @@ class Connection final : public serving::Task {
   void wait_for(Waiting what, Clock::duration limit);
   std::string_view unread() const noexcept { return input_.view().substr(begin_); }
   std::size_t room_for(std::size_t bytes);
-  void run() noexcept override;
-  void drop() noexcept override;
-  void resume();
+  void ready() noexcept override;
 
   IoThread& thread_;
   Shared& shared_;

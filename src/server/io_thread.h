@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "protocol/exchange.h"
-#include "serving/workers.h"
 
 namespace kerf::server {
 
@@ -27,7 +26,6 @@ using Timer = boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<
 // What all connections of a server share.
 struct Shared {
   protocol::Service& service;
-  serving::Workers& workers;
   Clock::duration idle_timeout;
   Clock::duration request_timeout;
   std::atomic<bool> draining = false;

@@ -20,7 +20,6 @@
 #include "kerf/error.h"
 #include "protocol/exchange.h"
 #include "server/io_thread.h"
-#include "serving/workers.h"
 
 namespace kerf::server {
 namespace {
@@ -43,18 +42,20 @@ void allow_open_files(std::size_t count) {
 struct Server::Impl {
   explicit Impl(ServerOptions given)
       : options(std::move(given)),
-        service{.repository = {}, .limits = options.limits, .threads = Threads()},
+        service(options.limits, options.worker_threads),
         shared{.service = service,
-               .workers = workers,
                .idle_timeout = options.idle_timeout,
-               .request_timeout = options.request_timeout},
-        workers(options.worker_threads, options.limits.queue_length) {
+               .request_timeout = options.request_timeout} {
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     const unsigned count = options.io_threads != 0 ? options.io_threads : cores;
     for (unsigned i = 0; i < count; ++i) threads.push_back(std::make_unique<IoThread>(shared));
     acceptor.emplace(main().context());
     bind();
   }
+
+  ~Impl() { service.scheduler.stop(); }  // its workers answer to the threads
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   IoThread& main() { return *threads.front(); }
 
@@ -126,8 +127,7 @@ struct Server::Impl {
   ServerOptions options;
   protocol::Service service;
   Shared shared;
-  std::vector<std::unique_ptr<IoThread>> threads;  // outlive the workers, which answer to them
-  serving::Workers workers;
+  std::vector<std::unique_ptr<IoThread>> threads;
   std::optional<Acceptor> acceptor;
   tcp::endpoint bound;
 };
@@ -168,7 +168,8 @@ void Server::serve(std::shared_ptr<serving::Repository> repository) {
   if (impl.options.handle_signals) signals.async_wait(on_signal);
   asio::co_spawn(impl.main().context(), impl.accept_all(), [](const std::exception_ptr&) {});
   spdlog::info("listening on {}: {} models, {} I/O threads, {} workers", url(),
-               impl.service.repository->snapshot()->models().size(), impl.threads.size(), impl.workers.count());
+               impl.service.repository->snapshot()->models().size(), impl.threads.size(),
+               impl.service.scheduler.worker_count());
   {
     std::vector<std::jthread> others;
     for (std::size_t i = 1; i < impl.threads.size(); ++i) {
@@ -176,7 +177,7 @@ void Server::serve(std::shared_ptr<serving::Repository> repository) {
     }
     impl.main().run();
   }
-  impl.workers.stop();
+  impl.service.scheduler.stop();  // before the threads that it answers to
   std::uint64_t requests = 0;
   std::uint64_t errors = 0;
   for (const auto& thread : impl.threads) {

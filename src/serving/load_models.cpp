@@ -31,21 +31,21 @@ void warm_up(const ServedModel& served) {
     if (!shape.is_static()) return;
     shapes.push_back(shape);
   }
-  if (!names.empty()) served.make_plan({.feeds = names, .shapes = shapes, .fetches = {}});
+  if (!names.empty()) served.make_target({.feeds = names, .shapes = shapes, .fetches = {}});
 }
 
 // Makes the plans that calls of `old` used last. What the new model does not have, it will not be
 // asked for either.
 void warm_up_as(const ServedModel& old, const ServedModel& served) {
   constexpr std::size_t kMostPlans = 64;
-  std::vector<std::string> keys = old.recent_plans();
+  std::vector<std::string> keys = old.recent_targets();
   keys.resize(std::min(keys.size(), kMostPlans));
   for (const std::string& key : keys) {
     try {
-      const OwnedCallSpec spec = read_plan_key(key);
+      const OwnedCallSpec spec = read_target_key(key);
       const std::vector<std::string_view> feeds(spec.feeds.begin(), spec.feeds.end());
       const std::vector<std::string_view> fetches(spec.fetches.begin(), spec.fetches.end());
-      served.make_plan({.feeds = feeds, .shapes = spec.shapes, .fetches = fetches});
+      served.make_target({.feeds = feeds, .shapes = spec.shapes, .fetches = fetches});
     } catch (const Error&) {
       continue;
     }
@@ -96,7 +96,7 @@ void load_models(std::span<const LoadJob> jobs, const LoadSettings& settings) {
           job.file.name, job.file.version,
           Model::load(model_in(job.file.path),
                       {.progress = [&](double share) { report(index, share * 0.95); }}),
-          settings.limits);
+          settings.limits, job.options.serving);
       warm_up(*served);
       if (job.old) warm_up_as(*job.old, *served);
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;

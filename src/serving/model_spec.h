@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "serving/model_settings.h"
+
 namespace kerf::serving {
 
 // Which of the versions that lie in a model's folder are served.
@@ -24,6 +26,7 @@ struct ModelOptions {
   std::optional<VersionPolicy> versions;  // nothing: as its folder says, else the latest
   std::map<std::string, std::string, std::less<>> labels;  // to versions
   bool load_at_start = true;                               // false: only when told to
+  ModelSettings serving;
 
   bool operator==(const ModelOptions&) const = default;
 };

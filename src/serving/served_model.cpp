@@ -40,7 +40,7 @@ bool feeds_exactly_the_inputs(const CallSpec& spec, const Model& model) {
 
 }  // namespace
 
-void write_plan_key(const CallSpec& spec, std::string& key) {
+void write_target_key(const CallSpec& spec, std::string& key) {
   key.clear();
   append_number(spec.feeds.size(), key);
   for (std::size_t i = 0; i < spec.feeds.size(); ++i) {
@@ -52,7 +52,7 @@ void write_plan_key(const CallSpec& spec, std::string& key) {
   for (const std::string_view name : spec.fetches) append_name(name, key);
 }
 
-OwnedCallSpec read_plan_key(std::string_view key) {
+OwnedCallSpec read_target_key(std::string_view key) {
   const auto take = [&](void* to, std::size_t size) {
     std::memcpy(to, key.data(), size);
     key.remove_prefix(size);
@@ -81,22 +81,25 @@ OwnedCallSpec read_plan_key(std::string_view key) {
   return spec;
 }
 
-ServedModel::ServedModel(std::string name, std::string version, Model model, const Limits& limits)
+ServedModel::ServedModel(std::string name, std::string version, Model model, const Limits& limits,
+                         ModelSettings settings)
     : name_(std::move(name)),
       version_(std::move(version)),
       model_(std::move(model)),
       limits_(limits),
+      settings_(std::move(settings)),
+      queues_(settings_.queue_length != 0 ? settings_.queue_length : limits.queue_length),
       cuts_(limits.cuts_per_model),
-      plans_(limits.plans_per_model) {}
+      targets_(limits.plans_per_model) {}
 
-std::optional<Plan> ServedModel::find_plan(std::string_view key) const {
+std::shared_ptr<const Target> ServedModel::find_target(std::string_view key) const {
   const std::lock_guard lock(mutex_);
-  return plans_.find(key);
+  return targets_.find(key).value_or(nullptr);
 }
 
-std::vector<std::string> ServedModel::recent_plans() const {
+std::vector<std::string> ServedModel::recent_targets() const {
   const std::lock_guard lock(mutex_);
-  return plans_.keys();
+  return targets_.keys();
 }
 
 Cut ServedModel::find_or_make_cut(const CallSpec& spec) const {
@@ -135,19 +138,22 @@ void ServedModel::check_sizes(const Plan& plan) const {
   }
 }
 
-Plan ServedModel::make_plan(const CallSpec& spec) const {
+std::shared_ptr<const Target> ServedModel::make_target(const CallSpec& spec) const {
   if (spec.feeds.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "no tensor is fed");
   }
   std::string key;
-  write_plan_key(spec, key);
+  write_target_key(spec, key);
   const std::lock_guard making(making_);
-  if (std::optional<Plan> plan = find_plan(key)) return *std::move(plan);
+  if (std::shared_ptr<const Target> target = find_target(key)) return target;
   Plan plan = find_or_make_cut(spec).plan(spec.shapes);
   check_sizes(plan);
+  const Lane lane = lane_of(plan);
+  auto target = std::make_shared<const Target>(
+      Target{.plan = std::move(plan), .lane = lane, .queue = &queues_.alone()});
   const std::lock_guard lock(mutex_);
-  plans_.insert(key, plan);
-  return plan;
+  targets_.insert(key, target);
+  return target;
 }
 
 }  // namespace kerf::serving

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +10,8 @@
 #include "kerf/model.h"
 #include "serving/limits.h"
 #include "serving/lru_cache.h"
+#include "serving/model_settings.h"
+#include "serving/target.h"
 
 namespace kerf::serving {
 
@@ -28,33 +30,40 @@ struct OwnedCallSpec {
   std::vector<std::string> fetches;
 };
 
-// Writes into `key` the text under which a call's plan is kept. Reusing `key` avoids allocation.
-void write_plan_key(const CallSpec& spec, std::string& key);
+// Writes into `key` the text under which a call's target is kept. Reusing `key` avoids allocation.
+void write_target_key(const CallSpec& spec, std::string& key);
 // The call that a key was written for.
-OwnedCallSpec read_plan_key(std::string_view key);
+OwnedCallSpec read_target_key(std::string_view key);
 
 // One version of a model, ready to be called from any number of threads. The model is immutable;
-// what changes is the caches of cuts and plans, bounded and locked within.
+// what changes is the caches of cuts and targets, bounded and locked within, and the queues of
+// calls that wait, which the scheduler locks. Held by shared_ptr: a call keeps its model until it
+// ends.
 class ServedModel {
  public:
-  ServedModel(std::string name, std::string version, Model model, const Limits& limits);
+  ServedModel(std::string name, std::string version, Model model, const Limits& limits,
+              ModelSettings settings = {});
 
   const std::string& name() const noexcept { return name_; }
   const std::string& version() const noexcept { return version_; }
   const Model& model() const noexcept { return model_; }
+  const Limits& limits() const noexcept { return limits_; }
+  const ModelSettings& settings() const noexcept { return settings_; }
+  // Where this version's calls wait. For the scheduler.
+  ModelQueues& queues() const noexcept { return queues_; }
 
-  // The plan made before for a call of this key, or nothing. Never blocks for long.
-  std::optional<Plan> find_plan(std::string_view key) const;
+  // The target made before for a call of this key, or null. Never blocks for long.
+  std::shared_ptr<const Target> find_target(std::string_view key) const;
 
-  // The keys of the plans made before, those used last first.
-  std::vector<std::string> recent_plans() const;
+  // The keys of the targets made before, those used last first.
+  std::vector<std::string> recent_targets() const;
 
-  // The plan for a call, made now if need be: cutting and compiling may take long, and calls for
-  // this model's new plans wait for each other, so that a plan wanted by many is made once.
+  // The target of a call, made now if need be: cutting and compiling may take long, and calls for
+  // this model's new targets wait for each other, so that one wanted by many is made once.
   // Throws Error: kNotFound or kInvalidArgument for addresses, cuts and shapes that cannot be,
   // kResourceExhausted for tensors beyond the limits. A feed that no fetch needs is refused, unless
   // exactly the model's inputs are fed, as clients do that know nothing of cuts.
-  Plan make_plan(const CallSpec& spec) const;
+  std::shared_ptr<const Target> make_target(const CallSpec& spec) const;
 
  private:
   Cut find_or_make_cut(const CallSpec& spec) const;
@@ -64,10 +73,12 @@ class ServedModel {
   std::string version_;
   Model model_;
   Limits limits_;
-  mutable std::mutex making_;  // held while a cut or plan is made
+  ModelSettings settings_;
+  mutable ModelQueues queues_;
+  mutable std::mutex making_;  // held while a cut or target is made
   mutable std::mutex mutex_;   // guards the caches, for moments
   mutable LruCache<Cut> cuts_;
-  mutable LruCache<Plan> plans_;
+  mutable LruCache<std::shared_ptr<const Target>> targets_;
 };
 
 }  // namespace kerf::serving

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <semaphore>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,9 +25,8 @@ inline std::unique_ptr<Service> serve_golden(std::initializer_list<std::string> 
         {.name = name,
          .path = std::filesystem::path(KERF_SOURCE_DIR) / "tests/data/golden" / (name + ".keras")});
   }
-  auto service = std::make_unique<Service>();
+  auto service = std::make_unique<Service>(limits, 1);
   service->repository = serving::Repository::load(files, {.limits = limits});
-  service->limits = limits;
   return service;
 }
 
@@ -60,8 +60,17 @@ struct Answer {
   }
 };
 
+// An exchange, and who waits for it.
+struct Asker final : Waiter {
+  explicit Asker(Service& service) : exchange(service, *this) {}
+  void ready() noexcept override { semaphore.release(); }
+
+  std::binary_semaphore semaphore{0};
+  Exchange exchange;
+};
+
 // Has an exchange answer a request, as a server would.
-inline Answer ask(Exchange& exchange, const Call& call) {
+inline Answer ask(Asker& asker, const Call& call) {
   std::vector<char> body(call.body.begin(), call.body.end());
   body.resize(body.size() + kBodyPadding, 'x');
   Request request{.method = call.method,
@@ -70,8 +79,11 @@ inline Answer ask(Exchange& exchange, const Call& call) {
                   .accept_encoding = call.accept_encoding,
                   .body = std::span(body.data(), call.body.size())};
   if (call.json_length) request.json_length = *call.json_length;
-  if (!exchange.begin(request)) exchange.work();
-  const Reply& reply = exchange.reply();
+  if (!asker.exchange.begin(request)) {
+    asker.semaphore.acquire();
+    asker.exchange.finish();
+  }
+  const Reply& reply = asker.exchange.reply();
   return {.status = reply.status,
           .body = std::string(reply.body.view()),
           .json_length = reply.json_length,
@@ -79,9 +91,9 @@ inline Answer ask(Exchange& exchange, const Call& call) {
           .allow = std::string(reply.allow)};
 }
 
-inline Answer ask(const Service& service, const Call& call) {
-  Exchange exchange(service);
-  return ask(exchange, call);
+inline Answer ask(Service& service, const Call& call) {
+  Asker asker(service);
+  return ask(asker, call);
 }
 
 inline std::string bytes_of(std::span<const std::byte> bytes) {

@@ -377,16 +377,16 @@ TEST_F(ExchangeTest, KnowsWhatMethodsArePossible) {
 }
 
 TEST_F(ExchangeTest, OneExchangeServesRequestAfterRequest) {
-  Exchange exchange(*service_);
-  const std::string first = ask(exchange, {.target = kInfer, .body = whole()}).body;
+  Asker asker(*service_);
+  const std::string first = ask(asker, {.target = kInfer, .body = whole()}).body;
   for (int i = 0; i < 3; ++i) {
-    EXPECT_EQ(ask(exchange, {.target = kInfer, .body = "nonsense"}).status, 400);
+    EXPECT_EQ(ask(asker, {.target = kInfer, .body = "nonsense"}).status, 400);
     EXPECT_EQ(
-        ask(exchange, {.target = kInfer,
-                       .body = request(segment(), R"(,"outputs":[{"name":"Embedding-Segment"}])")})
+        ask(asker, {.target = kInfer,
+                    .body = request(segment(), R"(,"outputs":[{"name":"Embedding-Segment"}])")})
             .status,
         200);
-    EXPECT_EQ(ask(exchange, {.target = kInfer, .body = whole()}).body, first);
+    EXPECT_EQ(ask(asker, {.target = kInfer, .body = whole()}).body, first);
   }
 }
 

@@ -123,13 +123,13 @@ class ServedModelTest : public testing::Test {
   static Plan plan(const ServedModel& model, const std::vector<std::string_view>& feeds,
                    const std::vector<Shape>& shapes,
                    const std::vector<std::string_view>& fetches = {}) {
-    return model.make_plan({.feeds = feeds, .shapes = shapes, .fetches = fetches});
+    return model.make_target({.feeds = feeds, .shapes = shapes, .fetches = fetches})->plan;
   }
   static std::string key(const std::vector<std::string_view>& feeds,
                          const std::vector<Shape>& shapes,
                          const std::vector<std::string_view>& fetches = {}) {
     std::string text;
-    write_plan_key({.feeds = feeds, .shapes = shapes, .fetches = fetches}, text);
+    write_target_key({.feeds = feeds, .shapes = shapes, .fetches = fetches}, text);
     return text;
   }
 
@@ -144,19 +144,19 @@ TEST_F(ServedModelTest, FindsWhatItMade) {
   const std::vector<std::string_view> segment{"Segment"};
   const std::vector<std::string_view> embedding{"Embedding-Segment"};
   const std::string text = key(segment, {{1, 1}}, embedding);
-  EXPECT_FALSE(model_.find_plan(text));
+  EXPECT_FALSE(model_.find_target(text));
   plan(model_, segment, {{1, 1}}, embedding);
-  ASSERT_TRUE(model_.find_plan(text));
-  EXPECT_EQ(model_.find_plan(text)->fetches()[0].name, "Embedding-Segment");
-  EXPECT_FALSE(model_.find_plan(key(segment, {{2, 1}}, embedding)));
-  EXPECT_FALSE(model_.find_plan(key(segment, {{1, 1}}, {"flat"})));
+  ASSERT_TRUE(model_.find_target(text));
+  EXPECT_EQ(model_.find_target(text)->plan.fetches()[0].name, "Embedding-Segment");
+  EXPECT_FALSE(model_.find_target(key(segment, {{2, 1}}, embedding)));
+  EXPECT_FALSE(model_.find_target(key(segment, {{1, 1}}, {"flat"})));
 }
 
 TEST_F(ServedModelTest, ForgetsWhatWasUsedLongestAgo) {
   const std::vector<std::string_view> segment{"Segment"};
   const std::vector<std::string_view> embedding{"Embedding-Segment"};
   const auto known = [&](std::int64_t batch) {
-    return model_.find_plan(key(segment, {{batch, 1}}, embedding)).has_value();
+    return model_.find_target(key(segment, {{batch, 1}}, embedding)) != nullptr;
   };
   for (std::int64_t batch = 1; batch <= 3; ++batch) plan(model_, segment, {{batch, 1}}, embedding);
   EXPECT_TRUE(known(1));  // and so used last

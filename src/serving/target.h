@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "kerf/model.h"
+#include "serving/queue.h"
+
+namespace kerf::serving {
+
+// Where a plan runs.
+enum class Lane : std::uint8_t {
+  kCaller,  // on the thread that has the call: cheaper than handing it to another one
+  kWorker,  // on a worker
+  kSplit,   // on a worker, with helpers where cores are free
+};
+Lane lane_of(const Plan& plan) noexcept;
+
+// What calls of one form run: the same feeds, in the same shapes, and the same fetches. Made by
+// ServedModel, immutable, shared by all such calls.
+struct Target {
+  Plan plan;
+  Lane lane = Lane::kWorker;
+  Queue* queue = nullptr;  // where its calls wait; the model's
+};
+
+}  // namespace kerf::serving
