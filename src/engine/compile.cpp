@@ -183,6 +183,9 @@ void Compiler::make_kernels() {
     step.entry = {.source = source_of(instruction),
                   .op = program::describe(instruction.op),
                   .flops = program::flops(instruction.op, operands, results)};
+    if (const std::string_view method = step.kernel->method(); !method.empty()) {
+      step.entry.op.append(" by ").append(method);
+    }
     parts_.flops += step.entry.flops;
     parts_.estimated_seconds += kStepSeconds + step.kernel->estimated_seconds();
     parts_.steps.push_back(std::move(step));

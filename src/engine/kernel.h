@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "program/program.h"
 
@@ -41,6 +42,8 @@ class Kernel {
   virtual std::size_t scratch_bytes() const noexcept { return 0; }
   // True if a result may be given the memory of operand i, of equal size, when that dies here.
   virtual bool may_overwrite(std::size_t /*operand*/) const noexcept { return false; }
+  // How it computes, where that is not the obvious way: for profiles.
+  virtual std::string_view method() const noexcept { return {}; }
   // A rough time on one core, in seconds.
   virtual double estimated_seconds() const noexcept = 0;
 };

@@ -1,6 +1,7 @@
 #include "engine/kernel.h"
 #include "engine/kernels/product.h"
 #include "engine/kernels/window_rows.h"
+#include "engine/kernels/winograd.h"
 #include "engine/parallel.h"
 
 namespace kerf::engine {
@@ -18,8 +19,8 @@ class ConvKernel final : public Kernel {
     depth_ = channels / groups_;
     columns_ = static_cast<std::size_t>(y.back()) / groups_;
     rows_ = WindowRows(geometry, channels, depth_);
-    product_ =
-        Product(geometry.outputs(), rows_.taps(), rows_.piece(), columns_, op.epilogue.activation);
+    product_ = Product(geometry.outputs(), rows_.taps(), rows_.piece(), columns_,
+                       op.epilogue.activation, rows_.row_bytes());
     weights_ = packed_constant(spec, product_.layout(),
                                {.operand = 1, .stride = groups_ * columns_, .groups = groups_});
     // Each output sees just its own cell: the input is a dense matrix.
@@ -95,6 +96,7 @@ KernelPtr make_kernel(const program::Conv& op, const KernelSpec& spec) {
   if (op.groups > 1 && op.groups == channels) {
     return make_kernel(program::DepthwiseConv{.window = op.window, .epilogue = op.epilogue}, spec);
   }
+  if (KernelPtr winograd = make_winograd(op, spec)) return winograd;
   return std::make_unique<ConvKernel>(op, spec);
 }
 

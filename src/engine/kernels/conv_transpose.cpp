@@ -137,7 +137,7 @@ class ConvTransposeKernel final : public Kernel {
     Phase phase;
     phase.rows = WindowRows(geometry, channels, channels);
     phase.product = Product(geometry.outputs(), phase.rows.taps(), phase.rows.piece(), columns_,
-                            epilogue_.activation);
+                            epilogue_.activation, phase.rows.row_bytes());
     phase.weights = weights(axes, empty, channels, phase.product.layout(), op, spec);
     phase.line_rows = axes[2]->outputs;
     for (std::size_t n = 0; n < whole.batch; ++n) {

@@ -6,6 +6,7 @@ namespace kerf::engine {
 namespace {
 
 constexpr std::size_t kSuperBytes = 512 << 10;  // of rows: a good part of a second-level cache
+constexpr std::size_t kNearBytes = 256 << 10;   // of weights that are found where they were left
 constexpr std::size_t kSuperPointers = 2048;    // of rows times taps
 constexpr double kTaskSeconds = 2e-5;           // worth handing to another thread
 constexpr std::size_t kMaxTasks = 64;
@@ -22,7 +23,7 @@ std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 }  // namespace
 
 Product::Product(std::size_t rows, std::size_t taps, std::size_t depth, std::size_t columns,
-                 const program::Activation& activation)
+                 const program::Activation& activation, std::size_t row_bytes)
     : tiles_(&tile_set()),
       activation_(activation),
       layout_(taps * depth, columns, tiles_->lanes),
@@ -44,7 +45,8 @@ Product::Product(std::size_t rows, std::size_t taps, std::size_t depth, std::siz
   }
   const std::size_t total_depth = taps * depth;
   const std::size_t block_rows = std::max<std::size_t>(block_rows_ + (taller_blocks_ != 0), 1);
-  const std::size_t block_bytes = std::max<std::size_t>(block_rows * total_depth * 4, 1);
+  if (row_bytes == 0) row_bytes = total_depth * sizeof(float);
+  const std::size_t block_bytes = std::max<std::size_t>(block_rows * row_bytes, 1);
   super_ = std::min({kSuperBytes / block_bytes,
                      kSuperPointers / (block_rows * std::max<std::size_t>(taps, 1)), blocks_});
   super_ = std::max<std::size_t>(super_, 1);
@@ -52,6 +54,7 @@ Product::Product(std::size_t rows, std::size_t taps, std::size_t depth, std::siz
   const double multiplies =
       static_cast<double>(rows) * static_cast<double>(total_depth) * static_cast<double>(columns);
   const std::size_t weight_bytes = layout_.floats() * sizeof(float);
+  fetch_ahead_ = weight_bytes > kNearBytes;
   const double outputs = static_cast<double>(rows) * static_cast<double>(columns);
   seconds_ = kCallSeconds + 2 * multiplies / tiles_->flops_per_second +
              kTileSeconds * static_cast<double>(blocks_ * panels_) +
@@ -81,6 +84,13 @@ void Product::multiply(std::size_t begin, std::size_t end, const float* const* p
   tile.taps = taps_;
   tile.depth = depth_;
   tile.panel = panels + layout_.offset(panel);
+  tile.ahead = tile.panel;
+  const bool fetch = fetch_ahead_ && panel + 1 < panels_ && end - begin > 1;
+  if (fetch) {
+    const std::size_t width = layout_.vectors_of(panel) * tiles_->lanes;
+    tile.ahead = panels + layout_.offset(panel + 1);
+    tile.ahead_step = divide_up(width, end - begin);
+  }
   tile.out_stride = output.stride;
   tile.columns = layout_.columns_of(panel);
   tile.bias = output.bias != nullptr ? output.bias + column : nullptr;
@@ -91,6 +101,7 @@ void Product::multiply(std::size_t begin, std::size_t end, const float* const* p
     tile.out = output.y + at;
     tile.residual = output.residual != nullptr ? output.residual + at : nullptr;
     functions[rows - 1](tile);
+    if (fetch) tile.ahead += tile.ahead_step * layout_.depth();
     if (activate_ == nullptr) return;
     // Dense rows are one long one, which fills vectors better where there are few columns.
     const bool dense = output.stride == tile.columns;

@@ -40,8 +40,9 @@ struct DenseRows {
 class Product {
  public:
   Product() = default;
+  // `row_bytes`: what a row adds to the memory that all are read from, if they overlap.
   Product(std::size_t rows, std::size_t taps, std::size_t depth, std::size_t columns,
-          const program::Activation& activation);
+          const program::Activation& activation, std::size_t row_bytes = 0);
 
   const PanelLayout& layout() const noexcept { return layout_; }
   std::size_t scratch_bytes() const noexcept {
@@ -110,6 +111,7 @@ class Product {
   std::size_t block_rows_ = 0;
   std::size_t taller_blocks_ = 0;  // the first ones, with a row more
   std::size_t super_ = 1;          // blocks that meet a panel one after another
+  bool fetch_ahead_ = false;       // the next panel, while they do
   std::size_t row_tasks_ = 1;
   std::size_t column_tasks_ = 1;
   double seconds_ = 0;

@@ -126,6 +126,7 @@ HWY_NOINLINE void tile(const Tile& t) {
     }
   }
   const float* panel = t.panel;
+  const float* ahead = t.ahead;
   const float* const* rows = t.rows;
   for (std::size_t tap = 0; tap < t.taps; ++tap, rows += t.tap_stride) {
     const float* row[M];
@@ -133,6 +134,11 @@ HWY_NOINLINE void tile(const Tile& t) {
     for (std::size_t m = 0; m < M; ++m) row[m] = rows[m];
     std::size_t k = 0;
     for (; k + U <= t.depth; k += U, panel += U * N * kLanes) {
+      // A tile of many rows leaves the time for that.
+      if constexpr (U == 1) {
+        __builtin_prefetch(ahead, 0, 2);
+        ahead += t.ahead_step;
+      }
 #pragma GCC unroll 4
       for (std::size_t u = 0; u < U; ++u) {
         Vector b[N];

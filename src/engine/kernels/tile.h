@@ -14,6 +14,10 @@ struct Tile {
   std::size_t taps = 1;
   std::size_t depth = 0;         // floats of each row
   const float* panel = nullptr;  // taps * depth rows of one or two vectors
+  // What is read soon after: fetched into the second-level cache, a line for each row of the panel,
+  // `ahead_step` floats apart. Memory that exists, but for what follows its end.
+  const float* ahead = nullptr;
+  std::size_t ahead_step = 0;
   float* out = nullptr;
   std::size_t out_stride = 0;
   std::size_t columns = 0;          // of the panel that exist

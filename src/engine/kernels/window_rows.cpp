@@ -69,6 +69,14 @@ WindowRows::WindowRows(const WindowGeometry& geometry, std::size_t channels, std
   zeros_.resize(piece_);
 }
 
+std::size_t WindowRows::row_bytes() const noexcept {
+  const WindowGeometry& g = geometry();
+  const std::size_t inputs = g.batch * g.size[0] * g.size[1] * g.size[2] * channels_;
+  const std::size_t each = inputs / std::max<std::size_t>(g.outputs(), 1);
+  return std::clamp<std::size_t>(each, 1, std::max<std::size_t>(taps() * piece_, 1)) *
+         sizeof(float);
+}
+
 void WindowRows::prepare(const float* x, float* edges, ThreadPool* pool) const noexcept {
   if (edges_.empty()) return;
   const double seconds = static_cast<double>(edge_floats() * sizeof(float)) / kBytesPerSecond;

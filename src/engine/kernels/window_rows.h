@@ -46,6 +46,8 @@ class WindowRows {
     return geometry_->kernel[0] * geometry_->kernel[1] * inner_taps_;
   }
   std::size_t piece() const noexcept { return piece_; }
+  // Bytes of input for each row of the product: rows overlap where windows do.
+  std::size_t row_bytes() const noexcept;
   std::size_t edge_floats() const noexcept {
     return geometry_->batch * input_rows_ * edges_.size() * piece_;
   }

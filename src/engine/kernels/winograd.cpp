@@ -1,0 +1,405 @@
+#include "engine/kernels/winograd.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <thread>
+#include <vector>
+
+#include "engine/kernels/activate.h"
+#include "engine/kernels/clamp.h"
+#include "engine/kernels/packed_matrix.h"
+#include "engine/kernels/tile.h"
+#include "engine/kernels/window_rows.h"
+#include "engine/kernels/winograd_transform.h"
+#include "engine/parallel.h"
+#include "kerf/error.h"
+
+namespace kerf::engine {
+namespace {
+
+constexpr std::size_t kWindow = 9;
+constexpr std::size_t kChunkBytes = 600
+                                    << 10;  // of transformed input: stays in a second-level cache
+constexpr std::size_t kMaxWeightBytes = 5 << 20;  // beyond, reading them costs what they save
+constexpr double kFlopsPerByte = 6;               // that pass while a byte of weights arrives
+constexpr double kFlopsPerElement = 12;           // likewise while one is transformed
+constexpr double kWorthwhile = 0.85;              // of the time of the plain product
+constexpr double kTaskSeconds = 2e-5;             // worth handing to another thread
+constexpr std::size_t kPadding = 16;              // floats that keep positions apart in caches
+
+std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+std::size_t round_up(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+std::size_t core_count() {
+  static const std::size_t count = std::max(1U, std::thread::hardware_concurrency());
+  return count;
+}
+
+struct Sizes {
+  std::size_t height = 0;  // of the output
+  std::size_t width = 0;
+  std::size_t channels = 0;
+  std::size_t columns = 0;  // output channels
+};
+
+// What a sample costs, in multiplications and additions of a product: by F(m x m, 3 x 3), and
+// plain.
+double winograd_flops(const Sizes& s, std::size_t m) {
+  const auto positions = static_cast<double>((m + 2) * (m + 2));
+  const auto tiles = static_cast<double>(divide_up(s.height, m) * divide_up(s.width, m));
+  const auto channels = static_cast<double>(s.channels);
+  const auto columns = static_cast<double>(s.columns);
+  return positions *
+         (2 * tiles * channels * columns + kFlopsPerElement * tiles * (channels + columns) +
+          kFlopsPerByte * sizeof(float) * channels * columns);
+}
+double plain_flops(const Sizes& s) {
+  const auto weights = static_cast<double>(kWindow * s.channels * s.columns);
+  return weights * (2 * static_cast<double>(s.height * s.width) + kFlopsPerByte * sizeof(float));
+}
+
+// 2 or 4, or 0 for the plain product.
+std::size_t best_outputs(const Sizes& sizes, const PanelLayout& layout) {
+  std::size_t best = 0;
+  double least = kWorthwhile * plain_flops(sizes);
+  for (const std::size_t m : {std::size_t{2}, std::size_t{4}}) {
+    if ((m + 2) * (m + 2) * layout.floats() * sizeof(float) > kMaxWeightBytes) continue;
+    if (const double flops = winograd_flops(sizes, m); flops < least) {
+      least = flops;
+      best = m;
+    }
+  }
+  return best;
+}
+
+// The weights of each position as a packed matrix; those of a panel follow one another.
+Tensor transformed_weights(const KernelSpec& spec, std::size_t m, const PanelLayout& layout) {
+  const Tensor& constant = spec.constants[1];
+  const std::size_t side = m + 2;
+  const program::ConstantCache::Key key{
+      fmt::format("winograd {} in panels of {}", m, layout.first_column(1)), {constant.data()}};
+  return spec.cache.get(key, {&constant, 1}, [&] {
+    const float* weights = constant.as<float>().data();
+    const std::size_t plane = layout.depth() * layout.columns();
+    const std::size_t floats = side * side * layout.floats();
+    const std::shared_ptr<float> memory = aligned_floats(floats);
+    std::fill_n(memory.get(), floats, 0.0F);
+    for (std::size_t panel = 0; panel < layout.panels(); ++panel) {
+      const std::size_t width = layout.first_column(1) / 2 * layout.vectors_of(panel);
+      float* const to = memory.get() + side * side * layout.offset(panel);
+      for (std::size_t c = 0; c < layout.depth(); ++c) {
+        for (std::size_t k = 0; k < layout.columns_of(panel); ++k) {
+          const float* w = weights + c * layout.columns() + layout.first_column(panel) + k;
+          std::array<std::array<double, 6>, 3> rows{};
+          for (std::size_t i = 0; i < 3; ++i) {
+            const double row[3] = {w[(3 * i) * plane], w[(3 * i + 1) * plane],
+                                   w[(3 * i + 2) * plane]};
+            winograd_weights(m, row, rows[i].data());
+          }
+          for (std::size_t j = 0; j < side; ++j) {
+            const double column[3] = {rows[0][j], rows[1][j], rows[2][j]};
+            std::array<double, 6> positions{};
+            winograd_weights(m, column, positions.data());
+            for (std::size_t i = 0; i < side; ++i) {
+              to[((i * side + j) * layout.depth() + c) * width + k] =
+                  static_cast<float>(positions[i]);
+            }
+          }
+        }
+      }
+    }
+    return Tensor(DType::kFloat32, {static_cast<std::int64_t>(floats)}, memory,
+                  floats * sizeof(float));
+  });
+}
+
+// Patches are transformed a chunk at a time; then, panel after panel of the weights, each
+// position's channels are multiplied and the sums transformed into outputs. Large images are spread
+// over threads by chunks; the few chunks of small ones by panels too.
+class WinogradKernel final : public Kernel {
+ public:
+  WinogradKernel(const program::Conv& op, const KernelSpec& spec, const WindowGeometry& geometry,
+                 const Sizes& sizes, const PanelLayout& layout, std::size_t m)
+      : epilogue_(op.epilogue),
+        clamp_(as_clamp(op.epilogue.activation)),
+        activate_(activate_block_function()),
+        functions_(&winograd_functions(m)),
+        tile_set_(&tile_set()),
+        geometry_(geometry),
+        sizes_(sizes),
+        layout_(layout),
+        m_(m),
+        side_(m + 2),
+        down_(divide_up(sizes.height, m)),
+        across_(divide_up(sizes.width, m)),
+        tiles_(geometry.batch * down_ * across_),
+        weights_(transformed_weights(spec, m, layout)) {
+    const std::size_t tile_bytes = side_ * side_ * sizes.channels * sizeof(float);
+    const std::size_t rows = tile_set_->rows;
+    const std::size_t fitting = std::max<std::size_t>(kChunkBytes / (tile_bytes * rows), 1) * rows;
+    chunks_ = std::max<std::size_t>(divide_up(tiles_, fitting), 1);
+    chunk_ = divide_up(tiles_, chunks_);
+    seconds_ = 1e-7 + static_cast<double>(geometry.batch) * winograd_flops(sizes, m) /
+                          tile_set_->flops_per_second;
+    by_chunk_ = chunks_ >= 2 * core_count();
+    const std::size_t wanted =
+        std::min(2 * core_count(),
+                 std::max<std::size_t>(static_cast<std::size_t>(seconds_ / kTaskSeconds), 1));
+    groups_ = by_chunk_ ? 1 : std::min(divide_up(wanted, chunks_), layout_.panels());
+    inputs_ = std::min(chunks_, by_chunk_ ? core_count() : chunks_);
+    sums_ = by_chunk_ ? inputs_ : chunks_ * groups_;
+  }
+
+  bool run(const KernelRun& run) const noexcept override {
+    const Arguments arguments = arguments_of(run);
+    ThreadPool* pool = seconds_ > 2 * kMinimumPartSeconds ? run.pool : nullptr;
+    if (pool == nullptr) {
+      for (std::size_t chunk = 0; chunk < chunks_; ++chunk) {
+        compute_chunk(arguments, chunk, input_slot(run, 0), sums_slot(run, 0));
+      }
+      return true;
+    }
+    if (by_chunk_) {
+      parallel_for(pool, inputs_, [&](std::size_t slot) {
+        const std::size_t end = (slot + 1) * chunks_ / inputs_;
+        for (std::size_t chunk = slot * chunks_ / inputs_; chunk < end; ++chunk) {
+          compute_chunk(arguments, chunk, input_slot(run, slot), sums_slot(run, slot));
+        }
+      });
+      return true;
+    }
+    parallel_ranges(pool, tiles_, seconds_ / 4, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t tile = begin; tile < end; ++tile) {
+        const std::size_t chunk = chunk_of(tile);
+        transform_input(arguments.x, tile, tile - first_tile(chunk), input_slot(run, chunk));
+      }
+    });
+    parallel_for(pool, chunks_ * groups_, [&](std::size_t task) {
+      const std::size_t chunk = task / groups_;
+      const std::size_t group = task % groups_;
+      for (std::size_t panel = group * layout_.panels() / groups_;
+           panel < (group + 1) * layout_.panels() / groups_; ++panel) {
+        compute_panel(arguments, chunk, panel, input_slot(run, chunk), sums_slot(run, task));
+      }
+    });
+    return true;
+  }
+
+  std::size_t scratch_bytes() const noexcept override {
+    return inputs_ * input_bytes() + sums_ * sums_bytes();
+  }
+  bool may_overwrite(std::size_t operand) const noexcept override {
+    return epilogue_.residual && operand == 2U + (epilogue_.bias ? 1 : 0);
+  }
+  std::string_view method() const noexcept override {
+    return m_ == 2 ? "Winograd 2x2" : "Winograd 4x4";
+  }
+  double estimated_seconds() const noexcept override { return seconds_; }
+
+ private:
+  struct Arguments {
+    const float* x = nullptr;
+    const float* bias = nullptr;
+    const float* residual = nullptr;
+    float* y = nullptr;
+  };
+  Arguments arguments_of(const KernelRun& run) const noexcept {
+    Arguments arguments{.x = static_cast<const float*>(run.operands[0]),
+                        .y = static_cast<float*>(run.results[0])};
+    std::size_t next = 2;
+    if (epilogue_.bias) arguments.bias = static_cast<const float*>(run.operands[next++]);
+    if (epilogue_.residual) arguments.residual = static_cast<const float*>(run.operands[next]);
+    return arguments;
+  }
+
+  // Floats from one position to the next.
+  std::size_t input_position() const noexcept { return chunk_ * sizes_.channels + kPadding; }
+  std::size_t sums_position() const noexcept { return chunk_ * layout_.first_column(1) + kPadding; }
+  std::size_t input_bytes() const noexcept {
+    return round_up(side_ * side_ * input_position() * sizeof(float));
+  }
+  std::size_t sums_bytes() const noexcept {
+    return round_up(side_ * side_ * sums_position() * sizeof(float));
+  }
+  float* input_slot(const KernelRun& run, std::size_t slot) const noexcept {
+    return reinterpret_cast<float*>(run.scratch + slot * input_bytes());
+  }
+  float* sums_slot(const KernelRun& run, std::size_t slot) const noexcept {
+    return reinterpret_cast<float*>(run.scratch + inputs_ * input_bytes() + slot * sums_bytes());
+  }
+
+  std::size_t first_tile(std::size_t chunk) const noexcept { return chunk * tiles_ / chunks_; }
+  std::size_t chunk_of(std::size_t tile) const noexcept {
+    std::size_t chunk = tile * chunks_ / tiles_;
+    while (first_tile(chunk + 1) <= tile) ++chunk;
+    return chunk;
+  }
+
+  // The output that a patch begins with.
+  struct Corner {
+    std::size_t sample;
+    std::size_t row;
+    std::size_t cell;
+  };
+  Corner corner(std::size_t tile) const noexcept {
+    return {tile / (down_ * across_), tile / across_ % down_ * m_, tile % across_ * m_};
+  }
+
+  // Which of the patch's cells along an axis lie in the input, and the first one of these.
+  struct Cells {
+    std::size_t begin;
+    std::size_t end;
+    std::size_t first;
+  };
+  Cells cells(std::size_t axis, std::size_t output) const noexcept {
+    const auto side = static_cast<std::int64_t>(side_);
+    const auto size = static_cast<std::int64_t>(geometry_.size[axis]);
+    const std::int64_t at = static_cast<std::int64_t>(output) - geometry_.before[axis];
+    const std::int64_t begin = std::clamp<std::int64_t>(-at, 0, side);
+    const std::int64_t end = std::clamp<std::int64_t>(size - at, begin, side);
+    const std::int64_t first = begin == end ? 0 : at + begin;
+    return {static_cast<std::size_t>(begin), static_cast<std::size_t>(end),
+            static_cast<std::size_t>(first)};
+  }
+
+  void transform_input(const float* x, std::size_t tile, std::size_t of_chunk,
+                       float* to) const noexcept {
+    const Corner at = corner(tile);
+    const Cells rows = cells(1, at.row);
+    const Cells columns = cells(2, at.cell);
+    const std::size_t row = at.sample * geometry_.size[1] + rows.first;
+    functions_->input({.x = x + (row * geometry_.size[2] + columns.first) * sizes_.channels,
+                       .row = geometry_.size[2] * sizes_.channels,
+                       .cell = sizes_.channels,
+                       .row_begin = rows.begin,
+                       .row_end = rows.end,
+                       .cell_begin = columns.begin,
+                       .cell_end = columns.end,
+                       .channels = sizes_.channels,
+                       .to = to + of_chunk * sizes_.channels,
+                       .position = input_position()});
+  }
+
+  void compute_chunk(const Arguments& arguments, std::size_t chunk, float* input,
+                     float* sums) const noexcept {
+    const std::size_t begin = first_tile(chunk);
+    for (std::size_t tile = begin; tile < first_tile(chunk + 1); ++tile) {
+      transform_input(arguments.x, tile, tile - begin, input);
+    }
+    for (std::size_t panel = 0; panel < layout_.panels(); ++panel) {
+      compute_panel(arguments, chunk, panel, input, sums);
+    }
+  }
+
+  void compute_panel(const Arguments& arguments, std::size_t chunk, std::size_t panel,
+                     const float* input, float* sums) const noexcept {
+    const std::size_t begin = first_tile(chunk);
+    const std::size_t count = first_tile(chunk + 1) - begin;
+    const std::size_t width = layout_.vectors_of(panel) * tile_set_->lanes;
+    multiply(panel, width, count, input, sums);
+    for (std::size_t i = 0; i < count; ++i) {
+      transform_output(arguments, panel, begin + i, sums + i * width);
+    }
+  }
+
+  void multiply(std::size_t panel, std::size_t width, std::size_t count, const float* input,
+                float* sums) const noexcept {
+    const auto& functions = tile_set_->functions[layout_.vectors_of(panel) - 1];
+    const std::size_t blocks = divide_up(count, tile_set_->rows);
+    std::array<const float*, TileSet::kMaxRows> rows{};
+    Tile tile;
+    tile.rows = rows.data();
+    tile.depth = sizes_.channels;
+    tile.panel = weights_.as<float>().data() + side_ * side_ * layout_.offset(panel);
+    tile.out_stride = width;
+    tile.columns = width;
+    tile.ahead_step = divide_up(width, blocks);
+    for (std::size_t p = 0; p < side_ * side_; ++p, tile.panel += sizes_.channels * width) {
+      // The next position's weights, while this one's are in use.
+      tile.ahead = tile.panel + sizes_.channels * width;
+      for (std::size_t block = 0; block < blocks; ++block) {
+        const std::size_t first = block * count / blocks;
+        const std::size_t height = (block + 1) * count / blocks - first;
+        const float* from = input + p * input_position() + first * sizes_.channels;
+        for (std::size_t i = 0; i < height; ++i) rows[i] = from + i * sizes_.channels;
+        tile.out = sums + p * sums_position() + first * width;
+        functions[height - 1](tile);
+        tile.ahead += tile.ahead_step * sizes_.channels;
+      }
+    }
+  }
+
+  void transform_output(const Arguments& arguments, std::size_t panel, std::size_t tile,
+                        const float* sums) const noexcept {
+    const Corner at = corner(tile);
+    const std::size_t column = layout_.first_column(panel);
+    const std::size_t line = at.sample * sizes_.height + at.row;
+    const std::size_t offset = (line * sizes_.width + at.cell) * sizes_.columns + column;
+    const WinogradOutput output{
+        .sums = sums,
+        .position = sums_position(),
+        .channels = layout_.columns_of(panel),
+        .y = arguments.y + offset,
+        .row = sizes_.width * sizes_.columns,
+        .cell = sizes_.columns,
+        .rows = std::min(m_, sizes_.height - at.row),
+        .cells = std::min(m_, sizes_.width - at.cell),
+        .bias = arguments.bias != nullptr ? arguments.bias + column : nullptr,
+        .residual = arguments.residual != nullptr ? arguments.residual + offset : nullptr,
+        .clamp = clamp_.has_value(),
+        .low = clamp_ ? clamp_->low : 0,
+        .high = clamp_ ? clamp_->high : 0};
+    functions_->output(output);
+    if (clamp_ || epilogue_.activation.identity()) return;
+    for (std::size_t i = 0; i < output.rows; ++i) {
+      activate_(epilogue_.activation, output.y + i * output.row, output.cells, output.channels,
+                output.cell);
+    }
+  }
+
+  program::Epilogue epilogue_;
+  std::optional<Clamp> clamp_;
+  ActivateBlockFunction activate_;
+  const WinogradFunctions* functions_;
+  const TileSet* tile_set_;
+  WindowGeometry geometry_;
+  Sizes sizes_;
+  PanelLayout layout_;  // of one position
+  std::size_t m_;       // outputs of a patch along each axis
+  std::size_t side_;    // cells
+  std::size_t down_;    // patches of a sample
+  std::size_t across_;
+  std::size_t tiles_;  // patches of all
+  std::size_t chunks_ = 1;
+  std::size_t chunk_ = 1;  // patches, at most
+  bool by_chunk_ = false;
+  std::size_t groups_ = 1;  // of panels, otherwise
+  std::size_t inputs_ = 1;  // slots of scratch memory
+  std::size_t sums_ = 1;
+  Tensor weights_;
+  double seconds_ = 0;
+};
+
+}  // namespace
+
+KernelPtr make_winograd(const program::Conv& op, const KernelSpec& spec) {
+  const program::Window& window = op.window;
+  const std::array<std::int64_t, 3> ones{1, 1, 1};
+  if (window.rank != 2 || op.groups != 1 || window.strides != ones || window.dilation != ones ||
+      window.size[0] != 3 || window.size[1] != 3 || spec.constants[1].empty()) {
+    return nullptr;
+  }
+  const WindowGeometry geometry(window, spec.operands[0].shape, spec.results[0].shape);
+  const Sizes sizes{.height = geometry.output[1],
+                    .width = geometry.output[2],
+                    .channels = static_cast<std::size_t>(spec.operands[0].shape.back()),
+                    .columns = static_cast<std::size_t>(spec.results[0].shape.back())};
+  const PanelLayout layout(sizes.channels, sizes.columns, tile_set().lanes);
+  const std::size_t m = best_outputs(sizes, layout);
+  if (m == 0) return nullptr;
+  return std::make_unique<WinogradKernel>(op, spec, geometry, sizes, layout, m);
+}
+
+}  // namespace kerf::engine
