@@ -1,16 +1,13 @@
 #include "formats/hdf5_data.h"
 
-#include <libdeflate.h>
-
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <set>
 
 #include "formats/archive.h"
+#include "formats/hdf5_filters.h"
 
-// HDF5 File Format Specification: global heap (III.E), data layout (IV.A.2.i), filters (IV.A.2.l),
-// the tree of chunks (III.A.1).
+// HDF5 File Format Specification: global heap (III.E), data layout (IV.A.2.i).
 namespace kerf::formats::hdf5 {
 namespace {
 
@@ -40,168 +37,77 @@ std::string until_zero(std::span<const std::byte> bytes) {
   return {text, strnlen(text, bytes.size())};
 }
 
-struct Filter {
-  std::uint16_t id = 0;
-  std::uint32_t parameter = 0;
-};
-constexpr std::uint16_t kDeflate = 1;
-constexpr std::uint16_t kShuffle = 2;
-constexpr std::uint16_t kFletcher32 = 3;
-
-std::vector<Filter> parse_filters(std::span<const std::byte> message) {
-  Cursor cursor(message);
-  const auto version = cursor.take<std::uint8_t>();
-  const auto count = cursor.take<std::uint8_t>();
-  if (version != 1 && version != 2) throw Damaged{"its filters have an unknown version"};
-  if (version == 1) cursor.skip(6);
-  std::vector<Filter> filters;
-  for (unsigned i = 0; i < count; ++i) {
-    Filter filter{.id = cursor.take<std::uint16_t>()};
-    const bool named = version == 1 || filter.id >= 256;
-    const auto name = named ? cursor.take<std::uint16_t>() : std::uint16_t{0};
-    cursor.skip(2);
-    const auto values = cursor.take<std::uint16_t>();
-    cursor.skip(version == 1 ? (name + 7U) / 8 * 8 : name);
-    for (unsigned k = 0; k < values; ++k) {
-      const auto value = cursor.take<std::uint32_t>();
-      if (k == 0) filter.parameter = value;
-    }
-    if (version == 1 && values % 2 != 0) cursor.skip(4);
-    if (filter.id != kDeflate && filter.id != kShuffle && filter.id != kFletcher32) {
-      throw Unusual{"it is compressed by a method other than gzip"};
-    }
-    filters.push_back(filter);
-  }
-  return filters;
-}
-
-// zlib's stream around DEFLATE, into exactly `size` bytes.
-std::vector<std::byte> inflated(std::span<const std::byte> from, std::size_t size) {
-  std::vector<std::byte> to(size);
-  const std::unique_ptr<libdeflate_decompressor, void (*)(libdeflate_decompressor*)> inflater(
-      libdeflate_alloc_decompressor(), libdeflate_free_decompressor);
-  if (!inflater || libdeflate_zlib_decompress(inflater.get(), from.data(), from.size(), to.data(),
-                                              size, nullptr) != LIBDEFLATE_SUCCESS) {
-    throw Damaged{"its compressed data is damaged"};
-  }
-  return to;
-}
-
-// The filter puts all first bytes of the elements together, then all second ones, and so on.
-std::vector<std::byte> unshuffled(std::span<const std::byte> from, std::size_t width) {
-  std::vector<std::byte> to(from.begin(), from.end());
-  if (width < 2) return to;
-  const std::size_t count = from.size() / width;
-  for (std::size_t byte = 0; byte < width; ++byte) {
-    for (std::size_t i = 0; i < count; ++i) to[i * width + byte] = from[byte * count + i];
-  }
-  return to;
-}
-
 class ChunkReader {
  public:
   ChunkReader(const Image& image, const Layout& layout, const Message* filters, const Type& type,
-              std::span<const std::uint64_t> dims, std::span<std::byte> to)
-      : image_(image), layout_(layout), type_(type), dims_(dims), to_(to) {
-    if (filters != nullptr) filters_ = parse_filters(filters->data);
+              const Space& space, std::span<std::byte> to)
+      : image_(image), layout_(layout), type_(type), space_(space), to_(to) {
+    if (filters != nullptr) filters_ = Filters(filters->data);
     const auto elements = count_of(layout.chunk);
     if (!elements || *elements == 0 || !credible_size(*elements * type.size, image.size())) {
       throw Damaged{"its chunks have an impossible size"};
     }
     chunk_bytes_ = *elements * type.size;
-    for (std::size_t axis = 0; axis < dims.size(); ++axis) {
+    for (std::size_t axis = 0; axis < space.dims.size(); ++axis) {
       const std::uint64_t chunk = layout.chunk[axis];
-      expected_ *= (dims[axis] + chunk - 1) / chunk;
+      expected_ *= (space.dims[axis] + chunk - 1) / chunk;
       // Chunks wider than the data would make little data cost much work.
-      if (chunk > std::max<std::uint64_t>(2 * dims[axis], 1024)) {
+      if (chunk > std::max<std::uint64_t>(2 * space.dims[axis], 1024)) {
         throw Unusual{"its chunks are larger than its data"};
       }
     }
   }
 
   void read() {
-    read_tree(layout_.chunk_index, 64);
+    const ChunkGrid grid{.dims = space_.dims,
+                         .most = space_.most,
+                         .chunk = layout_.chunk,
+                         .chunk_bytes = chunk_bytes_};
+    for_each_chunk(image_, layout_.index, grid, !filters_.empty(),
+                   [&](const StoredChunk& chunk) { read_chunk(chunk); });
     if (done_.size() != expected_) throw Damaged{"a part of its data is missing"};
   }
 
  private:
-  void read_tree(std::uint64_t address, unsigned above) {
-    if (!seen_.insert(address).second) throw Damaged{"the tree of its chunks has a cycle"};
-    Cursor cursor(image_.from(address));
-    cursor.expect("TREE");
-    if (cursor.take<std::uint8_t>() != 1) throw Damaged{"it has a tree of another kind"};
-    const unsigned level = cursor.take<std::uint8_t>();
-    if (level >= above) throw Damaged{"the tree of its chunks has wrong levels"};
-    const auto count = cursor.take<std::uint16_t>();
-    cursor.skip(16);
-    for (unsigned i = 0; i < count; ++i) {
-      const auto size = cursor.take<std::uint32_t>();
-      const auto skipped = cursor.take<std::uint32_t>();
-      std::vector<std::uint64_t> origin(dims_.size());
-      for (std::uint64_t& offset : origin) offset = cursor.take<std::uint64_t>();
-      cursor.skip(8);
-      const auto child = cursor.take<std::uint64_t>();
-      if (level == 0) {
-        read_chunk(origin, image_.at(child, size), skipped);
-      } else {
-        read_tree(child, level);
-      }
-    }
-  }
-
-  void read_chunk(const std::vector<std::uint64_t>& origin, std::span<const std::byte> stored,
-                  std::uint32_t skipped) {
-    for (std::size_t axis = 0; axis < origin.size(); ++axis) {
-      if (origin[axis] >= dims_[axis] || origin[axis] % layout_.chunk[axis] != 0) {
+  void read_chunk(const StoredChunk& chunk) {
+    bool partial = false;
+    for (std::size_t axis = 0; axis < chunk.origin.size(); ++axis) {
+      const std::uint64_t start = chunk.origin[axis];
+      if (start >= space_.dims[axis] || start % layout_.chunk[axis] != 0) {
         throw Damaged{"a chunk lies outside of its shape"};
       }
+      partial = partial || layout_.chunk[axis] > space_.dims[axis] - start;
     }
-    if (!done_.insert(origin).second) throw Damaged{"a chunk stands twice"};
+    if (!done_.insert(chunk.origin).second) throw Damaged{"a chunk stands twice"};
     std::vector<std::byte> owned;
-    for (std::size_t i = filters_.size(); i-- > 0;) {
-      if (i < 32 && (skipped >> i & 1U) != 0) continue;
-      if (filters_[i].id == kFletcher32) {
-        if (stored.size() < 4) throw Damaged{"a chunk is truncated"};
-        stored = stored.first(stored.size() - 4);
-      } else {
-        owned = filters_[i].id == kDeflate ? inflated(stored, inflated_size(i))
-                                           : unshuffled(stored, filters_[i].parameter);
-        stored = owned;
-      }
-    }
-    if (stored.size() != chunk_bytes_) throw Damaged{"a chunk has a wrong size"};
-    copy(origin, stored);
-  }
-
-  // A check sum that was appended before compression is still there after it.
-  std::size_t inflated_size(std::size_t filter) const {
-    std::size_t size = chunk_bytes_;
-    for (std::size_t i = 0; i < filter; ++i) size += filters_[i].id == kFletcher32 ? 4 : 0;
-    return size;
+    const std::uint32_t skipped = partial && layout_.plain_edges ? ~0U : chunk.skipped;
+    copy(chunk.origin,
+         filters_.undo(image_.at(chunk.address, chunk.size), chunk_bytes_, skipped, owned));
   }
 
   // Rows of the last axis, as far as they lie inside.
   void copy(const std::vector<std::uint64_t>& origin, std::span<const std::byte> chunk) {
-    const std::size_t rank = dims_.size();
+    const std::vector<std::uint64_t>& dims = space_.dims;
+    const std::size_t rank = dims.size();
     if (rank == 0) {
       std::memcpy(to_.data(), chunk.data(), to_.size());
       return;
     }
     const std::size_t last = rank - 1;
     const std::uint64_t width =
-        std::min(layout_.chunk[last], dims_[last] - origin[last]) * type_.size;
+        std::min(layout_.chunk[last], dims[last] - origin[last]) * type_.size;
     std::vector<std::uint64_t> index(rank, 0);
     for (;;) {
       std::uint64_t from = 0;
       std::uint64_t place = 0;
       for (std::size_t axis = 0; axis < rank; ++axis) {
         from = from * layout_.chunk[axis] + index[axis];
-        place = place * dims_[axis] + origin[axis] + index[axis];
+        place = place * dims[axis] + origin[axis] + index[axis];
       }
       std::memcpy(to_.data() + place * type_.size, chunk.data() + from * type_.size, width);
       std::size_t axis = last;
       while (axis-- > 0) {
-        if (++index[axis] < std::min(layout_.chunk[axis], dims_[axis] - origin[axis])) break;
+        if (++index[axis] < std::min(layout_.chunk[axis], dims[axis] - origin[axis])) break;
         index[axis] = 0;
       }
       if (axis == static_cast<std::size_t>(-1)) return;
@@ -211,19 +117,54 @@ class ChunkReader {
   const Image& image_;
   const Layout& layout_;
   const Type& type_;
-  std::span<const std::uint64_t> dims_;
+  const Space& space_;
   std::span<std::byte> to_;
-  std::vector<Filter> filters_;
+  Filters filters_;
   std::uint64_t chunk_bytes_ = 0;
   std::uint64_t expected_ = 1;
   std::set<std::vector<std::uint64_t>> done_;
-  std::set<std::uint64_t> seen_;
 };
+
+// The chunks of a dataset in the form of HDF5 1.10 and later.
+void parse_chunks4(Cursor& cursor, std::size_t rank, std::uint32_t element, Layout& layout) {
+  const auto flags = cursor.take<std::uint8_t>();
+  layout.plain_edges = (flags & 1U) != 0;
+  if (cursor.take<std::uint8_t>() != rank + 1) throw Damaged{"its chunks have a wrong rank"};
+  const std::size_t width = cursor.take<std::uint8_t>();
+  if (width == 0 || width > 8) throw Damaged{"its chunks have an impossible size"};
+  for (std::size_t i = 0; i < rank; ++i) layout.chunk.push_back(cursor.take_sized(width));
+  if (cursor.take_sized(width) != element)
+    throw Damaged{"its chunks have elements of a wrong size"};
+  const auto kind = cursor.take<std::uint8_t>();
+  layout.index.kind = static_cast<ChunkIndex::Kind>(kind);
+  switch (layout.index.kind) {
+    case ChunkIndex::Kind::kSingle:
+      if ((flags & 2U) != 0) {
+        layout.index.single_size = cursor.take<std::uint64_t>();
+        layout.index.single_skipped = cursor.take<std::uint32_t>();
+      }
+      break;
+    case ChunkIndex::Kind::kImplicit:
+      break;
+    case ChunkIndex::Kind::kFixedArray:
+      cursor.skip(1);
+      break;
+    case ChunkIndex::Kind::kExtensibleArray:
+      cursor.skip(5);
+      break;
+    case ChunkIndex::Kind::kTree2:
+      cursor.skip(6);
+      break;
+    default:
+      throw Damaged{"its chunks are found in an unknown way"};
+  }
+  layout.index.address = cursor.take<std::uint64_t>();
+}
 
 }  // namespace
 
 std::vector<std::string> read_strings(const Image& image, const Attribute& attribute) {
-  const auto count = count_of(parse_space(attribute.space));
+  const auto count = count_of(parse_space(attribute.space).dims);
   if (!count) throw Damaged{"it has an impossible number of elements"};
   if (*count == 0) return {};
   const Type type = parse_type(attribute.type);
@@ -261,7 +202,7 @@ std::vector<std::string> read_strings(const Image& image, const Attribute& attri
 }
 
 Layout parse_layout(const Image& image, std::span<const std::byte> message, std::uint64_t bytes,
-                    std::size_t rank) {
+                    std::size_t rank, std::uint32_t element) {
   enum Class : std::uint8_t { kCompact = 0, kContiguous = 1, kChunked = 2, kVirtual = 3 };
   Cursor cursor(message);
   const auto version = cursor.take<std::uint8_t>();
@@ -284,21 +225,21 @@ Layout parse_layout(const Image& image, std::span<const std::byte> message, std:
   } else if (kind != kChunked) {
     throw Damaged{"its layout is of an unknown kind"};
   } else if (version == 4) {
-    throw Unusual{"its chunks are stored in a form of newer HDF5 versions"};
+    parse_chunks4(cursor, rank, element, layout);
   } else {
     if (cursor.take<std::uint8_t>() != rank + 1) throw Damaged{"its chunks have a wrong rank"};
-    layout.chunk_index = cursor.take<std::uint64_t>();
-    for (std::size_t i = 0; i < rank; ++i) {
-      layout.chunk.push_back(cursor.take<std::uint32_t>());
-      if (layout.chunk.back() == 0) throw Damaged{"its chunks are empty"};
-    }
+    layout.index.address = cursor.take<std::uint64_t>();
+    for (std::size_t i = 0; i < rank; ++i) layout.chunk.push_back(cursor.take<std::uint32_t>());
+  }
+  if (std::ranges::find(layout.chunk, 0U) != layout.chunk.end()) {
+    throw Damaged{"its chunks are empty"};
   }
   return layout;
 }
 
 void read_chunks(const Image& image, const Layout& layout, const Message* filters, const Type& type,
-                 std::span<const std::uint64_t> dims, std::span<std::byte> to) {
-  ChunkReader(image, layout, filters, type, dims, to).read();
+                 const Space& space, std::span<std::byte> to) {
+  ChunkReader(image, layout, filters, type, space, to).read();
 }
 
 }  // namespace kerf::formats::hdf5

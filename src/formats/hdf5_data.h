@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/hdf5_chunk_index.h"
 #include "formats/hdf5_object.h"
 #include "formats/hdf5_type.h"
 
@@ -15,16 +16,17 @@ std::vector<std::string> read_strings(const Image& image, const Attribute& attri
 // Where the elements of a dataset stand: in one piece in the file, or (`plain` is empty) in chunks.
 struct Layout {
   std::span<const std::byte> plain;
-  std::uint64_t chunk_index = kUndefined;
+  ChunkIndex index;
   std::vector<std::uint64_t> chunk;  // its dimensions
+  bool plain_edges = false;          // chunks that stick out of the shape are stored unfiltered
 };
-// Throws Damaged and Unusual.
+// `element` is the size of one. Throws Damaged and Unusual.
 Layout parse_layout(const Image& image, std::span<const std::byte> message, std::uint64_t bytes,
-                    std::size_t rank);
+                    std::size_t rank, std::uint32_t element);
 
-// Gathers a dataset from its chunks into `to`, undoing the filters `deflate` and `shuffle`. `to`
-// has the size that dims and type need. Throws Damaged and Unusual.
+// Gathers a dataset from its chunks into `to`, undoing their filters. `to` has the size that space
+// and type need. Throws Damaged and Unusual.
 void read_chunks(const Image& image, const Layout& layout, const Message* filters, const Type& type,
-                 std::span<const std::uint64_t> dims, std::span<std::byte> to);
+                 const Space& space, std::span<std::byte> to);
 
 }  // namespace kerf::formats::hdf5

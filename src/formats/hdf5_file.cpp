@@ -122,9 +122,6 @@ std::optional<std::vector<std::string>> Hdf5File::strings(const std::string& pat
                  if (attribute != found.attributes.end()) {
                    return hdf5::read_strings(*image_, attribute->second);
                  }
-                 if (found.dense_attributes) {
-                   throw Unusual{"the attributes are stored in a form of newer HDF5 versions"};
-                 }
                  return std::nullopt;
                });
 }
@@ -170,7 +167,8 @@ Tensor Hdf5File::read(const hdf5::Object& object) const {
   }
   const hdf5::Type type = hdf5::parse_type(type_message->data);
   if (type.kind != hdf5::Type::Kind::kNumber) throw Unusual{"it has a type that no weight has"};
-  const std::vector<std::uint64_t> dims = hdf5::parse_space(space_message->data);
+  const hdf5::Space space = hdf5::parse_space(space_message->data);
+  const std::vector<std::uint64_t>& dims = space.dims;
   if (dims.size() > Shape::kMaxRank) throw Unusual{"it has too many dimensions"};
   const auto count = hdf5::count_of(dims);
   if (!count) throw Damaged{"it claims a shape too large for any file"};
@@ -182,7 +180,8 @@ Tensor Hdf5File::read(const hdf5::Object& object) const {
   if (!credible_size(bytes, buffer_->bytes().size())) {
     throw Damaged{"it claims a shape larger than the file can hold"};
   }
-  const hdf5::Layout layout = hdf5::parse_layout(*image_, layout_message->data, bytes, dims.size());
+  const hdf5::Layout layout =
+      hdf5::parse_layout(*image_, layout_message->data, bytes, dims.size(), type.size);
   const bool aligned = reinterpret_cast<std::uintptr_t>(layout.plain.data()) % type.size == 0;
   if (!layout.plain.empty() && aligned && !type.big_endian && type.dtype != DType::kBool) {
     return {type.dtype, shape, std::shared_ptr<const void>(buffer_, layout.plain.data()), bytes};
@@ -190,7 +189,7 @@ Tensor Hdf5File::read(const hdf5::Object& object) const {
   const auto storage = storage_of(bytes);
   const std::span<std::byte> data(storage.get(), bytes);
   if (layout.plain.empty()) {
-    hdf5::read_chunks(*image_, layout, object.find(MessageType::kFilterMessage), type, dims, data);
+    hdf5::read_chunks(*image_, layout, object.find(MessageType::kFilterMessage), type, space, data);
   } else {
     std::ranges::copy(layout.plain, data.begin());
   }

@@ -1,7 +1,11 @@
 #include "formats/hdf5_object.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
+
+#include "formats/hdf5_btree2.h"
+#include "formats/hdf5_heap.h"
 
 // HDF5 File Format Specification, versions 1 to 3: superblock (II), groups (III.A, III.B, III.D),
 // object headers and messages (IV). Written here because the HDF5 library is not made for files
@@ -10,6 +14,9 @@ namespace kerf::formats::hdf5 {
 namespace {
 
 constexpr std::string_view kSignature("\x89HDF\r\n\x1a\n", 8);
+// Kinds of B-trees of version 2.
+constexpr std::uint8_t kLinksByName = 5;
+constexpr std::uint8_t kAttributesByName = 8;
 
 void parse_messages(Object& object, Cursor cursor, bool v2, bool ordered,
                     std::vector<std::pair<std::uint64_t, std::uint64_t>>& continuations) {
@@ -179,13 +186,24 @@ void parse_attribute(std::span<const std::byte> message, Object& object) {
   object.attributes.emplace(text, attribute);
 }
 
-// Whether a structure of newer HDF5 versions stands behind an information message.
-bool refers_to_heap(std::span<const std::byte> message, std::size_t index_size) {
+// Links or attributes that stand in a heap, with a tree that lists them by the hashes of their
+// names; their ids are behind `before` bytes of its records. Creation orders count in `order_size`
+// bytes.
+void parse_heap(const Image& image, std::span<const std::byte> message, std::size_t order_size,
+                std::uint8_t tree_type, std::size_t before,
+                const std::function<void(std::span<const std::byte>)>& parse) {
   Cursor cursor(message);
-  cursor.skip(1);
+  if (cursor.take<std::uint8_t>() != 0) throw Damaged{"an object header has a wrong version"};
   const auto flags = cursor.take<std::uint8_t>();
-  if ((flags & 1U) != 0) cursor.skip(index_size);
-  return cursor.take<std::uint64_t>() != kUndefined;
+  if ((flags & 1U) != 0) cursor.skip(order_size);
+  const auto address = cursor.take<std::uint64_t>();
+  const auto tree = cursor.take<std::uint64_t>();
+  if (address == kUndefined) return;
+  FractalHeap heap(image, address);
+  for_each_record(image, tree, tree_type, [&](Cursor record) {
+    record.skip(before);
+    parse(heap.object(record.skip(heap.id_size())));
+  });
 }
 
 }  // namespace
@@ -244,16 +262,17 @@ Object read_object(const Image& image, std::uint64_t address) {
         break;
       case kLinkInfoMessage:
         object.group = true;
-        if (refers_to_heap(message.data, 8)) {
-          throw Unusual{"a group is stored in a form of newer HDF5 versions"};
-        }
+        parse_heap(image, message.data, 8, kLinksByName, 4,
+                   [&](std::span<const std::byte> link) { parse_link(link, object); });
         break;
       case kAttributeMessage:
         if (message.shared) throw Unusual{"an attribute is shared"};
         parse_attribute(message.data, object);
         break;
       case kAttributeInfoMessage:
-        object.dense_attributes = refers_to_heap(message.data, 2);
+        parse_heap(
+            image, message.data, 2, kAttributesByName, 0,
+            [&](std::span<const std::byte> attribute) { parse_attribute(attribute, object); });
         break;
       default:
         break;

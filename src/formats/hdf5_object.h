@@ -61,7 +61,6 @@ struct Object {
   std::map<std::string, std::uint64_t> links;  // kUndefined for soft and external ones
   std::map<std::string, Attribute> attributes;
   bool group = false;
-  bool dense_attributes = false;  // some are in a structure that kerf does not read
 
   const Message* find(MessageType type) const;
 };

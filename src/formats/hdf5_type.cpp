@@ -79,21 +79,25 @@ Type parse_type(std::span<const std::byte> message) {
   }
 }
 
-std::vector<std::uint64_t> parse_space(std::span<const std::byte> message) {
+Space parse_space(std::span<const std::byte> message) {
   Cursor cursor(message);
   const auto version = cursor.take<std::uint8_t>();
   const auto rank = cursor.take<std::uint8_t>();
-  cursor.skip(1);  // whether maximal dimensions follow
+  const bool bounded = (cursor.take<std::uint8_t>() & 1U) != 0;
   if (version == 1) {
     cursor.skip(5);
   } else if (version == 2) {
-    if (cursor.take<std::uint8_t>() == 2) return {0};  // no elements at all
+    if (cursor.take<std::uint8_t>() == 2) return {{0}, {0}};  // no elements at all
   } else {
     throw Damaged{"a dataspace has an unknown version"};
   }
-  std::vector<std::uint64_t> dims(rank);
-  for (std::uint64_t& dim : dims) dim = cursor.take<std::uint64_t>();
-  return dims;
+  Space space;
+  for (unsigned i = 0; i < rank; ++i) space.dims.push_back(cursor.take<std::uint64_t>());
+  space.most = space.dims;
+  if (bounded) {
+    for (std::uint64_t& most : space.most) most = cursor.take<std::uint64_t>();
+  }
+  return space;
 }
 
 std::optional<std::uint64_t> count_of(std::span<const std::uint64_t> dims) {

@@ -17,9 +17,14 @@ struct Type {
   DType dtype = DType::kFloat32;
   bool big_endian = false;
 };
+// A shape, and how far each dimension may grow (kUndefined: without limit).
+struct Space {
+  std::vector<std::uint64_t> dims;
+  std::vector<std::uint64_t> most;
+};
 // Throw Damaged. (Format specification, IV.A.2.d and IV.A.2.b.)
 Type parse_type(std::span<const std::byte> message);
-std::vector<std::uint64_t> parse_space(std::span<const std::byte> message);
+Space parse_space(std::span<const std::byte> message);
 
 // The product of dimensions; nullopt where it does not fit 48 bits, which no file can hold.
 std::optional<std::uint64_t> count_of(std::span<const std::uint64_t> dims);

@@ -133,9 +133,10 @@ void Hdf5Writer::dataset(const std::string& path, const Tensor& tensor) {
   const Handle space(
       rank == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(rank, dims.data(), nullptr), H5Sclose);
   const Handle type(stored_type(tensor.dtype()), H5Tclose);
-  const Handle id(
-      H5Dcreate2(file_, path.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
-      H5Dclose);
+  const Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_obj_track_times(creation, false);  // one model, one file
+  const Handle id(H5Dcreate2(file_, path.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT),
+                  H5Dclose);
   require(id.valid() && (tensor.byte_size() == 0 ||
                          H5Dwrite(id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, tensor.data()) >= 0),
           path);

@@ -4,12 +4,15 @@
 
 namespace kerf::test {
 
-std::string made_by_library(const std::function<void(hid_t file)>& make) {
+std::string made_by_library(const std::function<void(hid_t file)>& make, Hdf5Age age) {
   const TemporaryFolder folder;
   const std::filesystem::path path = folder / "made.h5";
-  const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+  if (age == Hdf5Age::kLatest) H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
+  const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access);
   make(file);
   H5Fclose(file);
+  H5Pclose(access);
   return read_text(path);
 }
 

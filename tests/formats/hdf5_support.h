@@ -10,7 +10,10 @@
 // HDF5 files made by the HDF5 library itself, in every way it has: what the readers are tested on.
 namespace kerf::test {
 
-std::string made_by_library(const std::function<void(hid_t file)>& make);
+enum class Hdf5Age { kEarliest, kLatest };  // which form of its structures the library prefers
+
+std::string made_by_library(const std::function<void(hid_t file)>& make,
+                            Hdf5Age age = Hdf5Age::kEarliest);
 void make_groups(hid_t file, std::initializer_list<std::string> paths);
 void text_attribute(hid_t file, const std::string& object, const char* name,
                     const std::string& text);
