@@ -25,6 +25,8 @@ struct TensorInfo {
 struct LoadOptions {
   // Called now and then from the loading thread with the share done, 0 to 1.
   std::function<void(double)> progress;
+  // The file of weights of a model's configuration in JSON. Empty: the one beside it.
+  std::filesystem::path weights;
 };
 
 struct CutOptions {

@@ -161,6 +161,7 @@ Archive::Archive(const InputFile& file) : file_(file) {
       throw Error(ErrorCode::kInvalidFile,
                   fmt::format("the member '{}' stands twice in the zip file", name), file.where());
     }
+    names_.push_back(name);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "formats/file_buffer.h"
 
@@ -22,6 +23,7 @@ class Archive {
   explicit Archive(const InputFile& file);
 
   bool has(const std::string& name) const { return members_.contains(name); }
+  const std::vector<std::string>& names() const noexcept { return names_; }
   // Throws Error(kInvalidFile) for a member that is not there, is damaged, or claims to hold more
   // than `limit` bytes or than its compressed size makes credible; Error(kUnsupported) for
   // encryption and unusual compression.
@@ -42,6 +44,7 @@ class Archive {
   const InputFile& file_;
   std::uint64_t directory_ = 0;  // where the central directory starts: all data lies before it
   std::map<std::string, Member> members_;
+  std::vector<std::string> names_;
 };
 
 // True if data of this size may honestly come from `stored` compressed bytes.

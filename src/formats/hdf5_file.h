@@ -10,6 +10,7 @@
 
 #include "formats/file_buffer.h"
 #include "formats/hdf5_object.h"
+#include "formats/weight_store.h"
 #include "kerf/tensor.h"
 
 namespace kerf::formats {
@@ -18,22 +19,22 @@ namespace kerf::formats {
 // external links, external storage, virtual datasets and foreign filters are refused. Nothing in
 // the file is trusted. One thread at a time; several files may be read at once. Errors are
 // Error(kInvalidFile | kUnsupported) and name the file and the object.
-class Hdf5File {
+class Hdf5File final : public WeightStore {
  public:
   Hdf5File(std::shared_ptr<FileBuffer> buffer, std::string where);
 
   // Whether a group or dataset stands at "/a/b".
-  bool has(const std::string& path) const;
-  std::vector<std::string> children(const std::string& group) const;  // names, sorted
+  bool has(const std::string& path) const override;
+  std::vector<std::string> children(const std::string& group) const override;  // names, sorted
   std::optional<std::string> text_attribute(const std::string& object,
-                                            const std::string& name) const;
+                                            const std::string& name) const override;
   // An array of strings, also where Keras split it over NAME0, NAME1, ...
   std::optional<std::vector<std::string>> text_array(const std::string& object,
                                                      const std::string& name) const;
   // Views the buffer where the data stands there plain and aligned; a copy of its own otherwise.
-  Tensor dataset(const std::string& path) const;
+  Tensor dataset(const std::string& path) const override;
 
-  const std::string& where() const noexcept { return where_; }
+  const std::string& where() const noexcept override { return where_; }
 
  private:
   const hdf5::Object& object_at(std::uint64_t address) const;

@@ -20,7 +20,7 @@ using ClassFolders = std::map<std::string, std::map<std::uint32_t, std::string>>
 
 class Container {
  public:
-  Container(const Hdf5File& file, const std::string& model_group) {
+  Container(const WeightStore& file, const std::string& model_group) {
     for (const char* name : {"layers", "_layer_checkpoint_dependencies"}) {
       if (path_.empty() && file.has(model_group + "/" + name)) path_ = model_group + "/" + name;
     }
@@ -85,7 +85,7 @@ class Container {
 
 class Keras3Weights {
  public:
-  Keras3Weights(const Hdf5File& file, Skeleton& skeleton, Problems& problems)
+  Keras3Weights(const WeightStore& file, Skeleton& skeleton, Problems& problems)
       : file_(file), skeleton_(skeleton), problems_(problems) {}
 
   void read_model(const std::string& group, const ModelSpec& model, const std::string& prefix) {
@@ -148,7 +148,7 @@ class Keras3Weights {
     return group;
   }
 
-  const Hdf5File& file_;
+  const WeightStore& file_;
   Skeleton& skeleton_;
   Problems& problems_;
   std::map<std::string, graph::LayerId> shared_;
@@ -156,7 +156,7 @@ class Keras3Weights {
 
 }  // namespace
 
-void read_keras3_weights(const Hdf5File& file, const ModelSpec& model, Skeleton& skeleton,
+void read_keras3_weights(const WeightStore& file, const ModelSpec& model, Skeleton& skeleton,
                          Problems& problems) {
   problems.attempt([&] { Keras3Weights(file, skeleton, problems).read_model("", model, ""); });
 }

@@ -13,8 +13,8 @@ void wrong_weights(const std::string& where, const std::string& path, std::strin
               fmt::format("{}, layer '{}'", where, path));
 }
 
-Tensor stored_weight(const Hdf5File& file, const std::string& path, const layers::WeightSpec& spec,
-                     const std::string& dataset) {
+Tensor stored_weight(const WeightStore& file, const std::string& path,
+                     const layers::WeightSpec& spec, const std::string& dataset) {
   if (!file.has(dataset)) {
     wrong_weights(
         file.where(), path,
@@ -34,7 +34,7 @@ void add_weight(const std::string& where, const std::string& path, const layers:
       {.name = spec.name, .value = std::move(value), .trainable = spec.trainable});
 }
 
-void read_weight(const Hdf5File& file, const std::string& path, const layers::WeightSpec& spec,
+void read_weight(const WeightStore& file, const std::string& path, const layers::WeightSpec& spec,
                  const std::string& dataset, graph::Layer& layer) {
   add_weight(file.where(), path, spec, stored_weight(file, path, spec, dataset), layer);
 }

@@ -74,14 +74,14 @@ std::vector<std::vector<std::string>> in_order(const std::vector<std::string>& n
 
 class LegacyWeights {
  public:
-  LegacyWeights(const Hdf5File& file, const std::string& root, const ModelSpec& model,
+  LegacyWeights(const Hdf5File& file, const std::string& root, const ModelSpec& model, bool keras1,
                 Skeleton& skeleton, Problems& problems)
       : file_(file),
         root_(root),
         model_(model),
         skeleton_(skeleton),
         problems_(problems),
-        storage_(old_storage(file, root)) {}
+        storage_(old_storage(file, root, keras1)) {}
 
   void read() {
     std::vector<const LayerSpec*> layers;
@@ -174,8 +174,8 @@ class LegacyWeights {
 }  // namespace
 
 void read_legacy_weights(const Hdf5File& file, const std::string& root, const ModelSpec& model,
-                         Skeleton& skeleton, Problems& problems) {
-  problems.attempt([&] { LegacyWeights(file, root, model, skeleton, problems).read(); });
+                         bool keras1, Skeleton& skeleton, Problems& problems) {
+  problems.attempt([&] { LegacyWeights(file, root, model, keras1, skeleton, problems).read(); });
 }
 
 }  // namespace kerf::formats

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
+#include <initializer_list>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -377,7 +379,35 @@ void translate_cudnn_layers(json::object& layer) {
   }
 }
 
+// Whether any object in it has one of these keys.
+bool names_any(const json::value& value, std::initializer_list<std::string_view> keys) {
+  if (const json::object* object = value.if_object()) {
+    for (const std::string_view key : keys) {
+      if (object->contains(key)) return true;
+    }
+    return std::ranges::any_of(*object,
+                               [&](const auto& entry) { return names_any(entry.value(), keys); });
+  }
+  const json::array* array = value.if_array();
+  return array != nullptr &&
+         std::ranges::any_of(*array, [&](const json::value& v) { return names_any(v, keys); });
+}
+
 }  // namespace
+
+ConfigAge age_of_config(const json::object& model) {
+  const std::string version = text_of(model, "keras_version");
+  if (!version.empty()) {
+    const bool keras1 = version.starts_with("1.");
+    return {keras1, keras1 ? KerasVersion{2, 0} : parse_version(version)};
+  }
+  // Keras 3 does not say which of it wrote a text: one of the recent ones, likely.
+  if (names_any(model, {"module", "registered_name", "batch_shape"})) return {false, {3, 12}};
+  const bool keras1 = names_any(model, {"nb_filter", "border_mode", "dim_ordering", "init",
+                                        "inner_activation", "W_regularizer"}) &&
+                      !names_any(model, {"kernel_initializer", "data_format", "use_bias"});
+  return {keras1, {2, 0}};
+}
 
 json::object translate_old_config(const json::object& model, bool keras1,
                                   const std::string& where) {

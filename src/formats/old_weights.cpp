@@ -171,13 +171,12 @@ Tensor cudnn_kernel(const Tensor& kernel, std::size_t gates) {
 
 }  // namespace
 
-OldStorage old_storage(const Hdf5File& file, const std::string& root) {
+OldStorage old_storage(const Hdf5File& file, const std::string& root, bool keras1) {
   OldStorage storage;
   // Keras 1 wrote its version beside the model only, and at first not at all.
-  const std::string version =
-      file.text_attribute(root, "keras_version")
-          .value_or(file.text_attribute("/", "keras_version").value_or("1."));
-  storage.keras1 = version.starts_with("1.");
+  auto version = file.text_attribute(root, "keras_version");
+  if (!version) version = file.text_attribute("/", "keras_version");
+  storage.keras1 = version ? version->starts_with("1.") : keras1;
   if (!storage.keras1) {
     storage.mirrored = file.text_attribute("/", "backend") == "theano" ||
                        file.text_attribute(root, "backend") == "theano";

@@ -18,7 +18,8 @@ struct OldStorage {
   bool keras1 = false;
   bool mirrored = false;  // Theano's convolutions turn their kernels round
 };
-OldStorage old_storage(const Hdf5File& file, const std::string& root);
+// `keras1`: whether the configuration is of Keras 1, for files that give no version.
+OldStorage old_storage(const Hdf5File& file, const std::string& root, bool keras1);
 
 // A weight that a layer of the graph expects.
 struct ExpectedWeight {

@@ -45,7 +45,8 @@ std::vector<TensorInfo> named(const graph::Graph& graph, std::span<const graph::
 
 Model Model::load(const std::filesystem::path& file, const LoadOptions& options) {
   auto impl = std::make_shared<Impl>();
-  impl->graph = formats::read_model(file, {.progress = options.progress});
+  impl->graph =
+      formats::read_model(file, {.progress = options.progress, .weights = options.weights});
   impl->inputs = ports(*impl->graph, impl->graph->inputs());
   impl->outputs = ports(*impl->graph, impl->graph->outputs());
   Model model;

@@ -24,10 +24,14 @@ Files are known by what is in them, whatever they are called.
 
 | file | read | refused |
 | --- | --- | --- |
-| `.keras` of Keras 3.0 to 3.16 and of TensorFlow 2.11 to 2.15 | zipped, or unzipped as a folder; every way in which those versions number their weights | encrypted or damaged zips, weights as Python pickles (`model.weights.npz`) |
-| HDF5 (`.h5`, `.hdf5`) of a whole model | Keras 1, 2 and 3; weights trained on Theano; layers of cuDNN; with an optimizer's state or without | |
+| `.keras` of Keras 3.0 to 3.16 and of TensorFlow 2.11 to 2.15 | zipped, or unzipped as a folder; every way in which those versions number their weights; sharded weights | encrypted or damaged zips, weights as Python pickles (`model.weights.npz`) |
+| HDF5 (`.h5`, `.hdf5`) of a whole model | Keras 1, 2 and 3; weights trained on Theano; layers of cuDNN; with an optimizer's state or without; forms of HDF5 up to 1.14; gzip, LZF, shuffle | soft and external links, virtual datasets, other filters |
+| A configuration and weights apart: `model.to_json()` and `save_weights()` | Keras 1, 2 and 3; HDF5 of either layout, sharded weights (`.weights.json`), checkpoints; the weights found beside the configuration by name, or given to `kerf convert --weights` | weights without a configuration, configurations in YAML |
 | SavedModel of tf.keras | with its Keras metadata, in `keras_metadata.pb` or in `saved_model.pb` | of plain TensorFlow, of `export()`, and of subclassed models: operations without layers |
 | TensorFlow.js layers model (`model.json` and shards) | float32, and quantised to float16, uint16 or uint8 | graph models |
+
+Files of other kinds (TensorFlow Lite, ONNX, PyTorch, pickles, frozen graphs, archives, Git LFS
+pointers, ...) are named for what they are, with what to do.
 
 Subclassed models are read where the file has a Functional or Sequential configuration; what is
 Python code alone is refused. Custom losses, metrics and optimizers change no prediction and are not

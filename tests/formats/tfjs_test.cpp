@@ -207,7 +207,7 @@ TEST(Tfjs, RefusesWhatIsWrong) {
   expect_refused(changed([](Files& f) { f.model["modelTopology"] = parse(R"({"node": []})"); }),
                  ErrorCode::kUnsupported, "graph model");
   expect_refused(changed([](Files& f) { f.model = parse(R"({"class_name": "Sequential"})"); }),
-                 ErrorCode::kUnsupported, "without its weights");
+                 ErrorCode::kUnsupported, "no model's configuration");
 }
 
 }  // namespace
