@@ -94,10 +94,13 @@ TEST_F(MergedMaskTest, MaskedElementsAreNeutralSinceKeras34) {
   expect_tensor(run_layer(layer("Multiply", {3, 4})).outputs[0], {1, 4, 1}, Floats{10, 3, 7, 0});
   expect_tensor(run_layer(layer("Maximum", {3, 4})).outputs[0], {1, 4, 1}, Floats{5, 3, 7, 0});
   expect_tensor(run_layer(layer("Minimum", {3, 4})).outputs[0], {1, 4, 1}, Floats{2, 3, 7, 0});
-  // Before, and with one mask only, they are the zeros they were made.
-  expect_tensor(run_layer(layer("Multiply", {2, 15})).outputs[0], {1, 4, 1}, Floats{10, 0, 0, 0});
+  // With one mask only, the other input counts alone.
   expect_tensor(run_layer(layer("Multiply", {3, 4}, {true, false})).outputs[0], {1, 4, 1},
-                Floats{10, 3 * kOut, 0, 0});
+                Floats{10, 3 * kOut, 7, kOut});
+  expect_tensor(run_layer(layer("Maximum", {3, 4}, {true, false})).outputs[0], {1, 4, 1},
+                Floats{5, 3, 7, kOut});
+  // Before, they are the zeros they were made.
+  expect_tensor(run_layer(layer("Multiply", {2, 15})).outputs[0], {1, 4, 1}, Floats{10, 0, 0, 0});
 }
 
 TEST_F(MergedMaskTest, ConcatenationAlongChannelsCombinesAndAlongStepsKeeps) {

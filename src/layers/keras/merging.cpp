@@ -68,6 +68,45 @@ std::optional<ValueId> merged_mask(LayerCall& call) {
   return combined(call, since_3_4(call) ? Binary::Kind::kOr : Binary::Kind::kAnd, masks);
 }
 
+ValueId select(LayerCall& call, ValueId condition, ValueId yes, ValueId no) {
+  return call.ops().append(program::Select{}, {condition, yes, no});
+}
+
+// Since Keras 3.4, what a mask leaves out is 1 to a product, and 0 in it where all leave it out.
+ValueId masked_product(LayerCall& call, std::vector<ValueId> inputs,
+                       const std::vector<std::optional<ValueId>>& masks) {
+  std::vector<ValueId> present;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!masks[i]) continue;
+    present.push_back(*masks[i]);
+    inputs[i] = select(call, *masks[i], call.to_float(inputs[i]), call.scalar(1));
+  }
+  const ValueId product = combined(call, Binary::Kind::kMultiply, inputs);
+  if (present.size() != inputs.size()) return product;
+  return select(call, combined(call, Binary::Kind::kOr, present), product, call.scalar(0));
+}
+
+// Since Keras 3.4, what a mask leaves out is no candidate: one input after the other meets the
+// result so far, and where one of the two is left out, the other one counts. Where both are, that
+// is the result so far.
+ValueId masked_extreme(LayerCall& call, Binary::Kind kind, const std::vector<ValueId>& inputs,
+                       const std::vector<std::optional<ValueId>>& masks) {
+  ValueId result = inputs.front();
+  bool masked = masks.front().has_value();
+  ValueId result_mask = masks.front().value_or(result);
+  for (std::size_t i = 1; i < inputs.size(); ++i) {
+    ValueId next = inputs[i];
+    if (masks[i]) next = select(call, *masks[i], next, result);
+    if (masked) result = select(call, result_mask, result, next);
+    result = call.ops().append(Binary{kind}, {result, next});
+    masked = masked && masks[i];
+    if (masked) {
+      result_mask = call.ops().append(Binary{Binary::Kind::kOr}, {result_mask, *masks[i]});
+    }
+  }
+  return result;
+}
+
 void lower_merge(LayerCall& call) {
   const std::string& name = call.layer().class_name;
   std::vector<ValueId> inputs = inputs_of(call, 2, name != "Average");
@@ -81,30 +120,24 @@ void lower_merge(LayerCall& call) {
                             : name == "Maximum"  ? Binary::Kind::kMaximum
                             : name == "Minimum"  ? Binary::Kind::kMinimum
                                                  : Binary::Kind::kAdd;
-  const std::optional<ValueId> mask = merged_mask(call);
-  const bool neutral =
-      mask && since_3_4(call) && (name == "Multiply" || name == "Maximum" || name == "Minimum");
+  const bool extreme = name == "Maximum" || name == "Minimum";
+  std::vector<std::optional<ValueId>> masks(inputs.size());
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (neutral) {
-      const float fill = name == "Multiply"  ? 1.0F
-                         : name == "Maximum" ? -3.4028234e38F
-                                             : 3.4028234e38F;
-      const ValueId own = spread(call, *call.mask(i), call.shape(inputs[i]).rank());
-      inputs[i] = call.to_float(inputs[i]);
-      inputs[i] = call.ops().append(program::Select{}, {own, inputs[i], call.scalar(fill)});
+    // An input that gets new axes loses its mask.
+    if (since_3_4(call) && (extreme || name == "Multiply") && call.has_mask(i) &&
+        call.shape(inputs[i]).rank() == rank) {
+      masks[i] = spread(call, *call.mask(i), rank);
     }
     inputs[i] = aligned(call, inputs[i], rank);
   }
-  ValueId result = combined(call, kind, inputs);
+  ValueId result = extreme              ? masked_extreme(call, kind, inputs, masks)
+                   : name == "Multiply" ? masked_product(call, inputs, masks)
+                                        : combined(call, kind, inputs);
   if (name == "Average") {
     const ValueId share = call.scalar(1.0F / static_cast<float>(inputs.size()));
     result = call.ops().append(Binary{Binary::Kind::kMultiply}, {result, share});
   }
-  if (neutral) {
-    const ValueId any = spread(call, *mask, call.shape(result).rank());
-    result = call.ops().append(program::Select{}, {any, result, call.scalar(0)});
-  }
-  call.output(result, mask);
+  call.output(result, merged_mask(call));
 }
 
 // A mask of (batch, steps) that holds everywhere, made of an input since only that knows the sizes.
