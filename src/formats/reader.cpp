@@ -325,8 +325,11 @@ std::shared_ptr<const graph::Graph> read_any(const std::filesystem::path& path,
     throw Error(ErrorCode::kInvalidArgument,
                 "weights are given apart for a model's configuration in JSON only", file.where());
   }
-  if (is_hdf5(file)) return read_hdf5(path, file, problems, progress);
-  if (begin != std::string_view("PK\x03\x04", 4)) refuse_foreign(file);
+  // First, for a weights file in it may stand where HDF5 looks for its signature.
+  if (begin != std::string_view("PK\x03\x04", 4)) {
+    if (is_hdf5(file)) return read_hdf5(path, file, problems, progress);
+    refuse_foreign(file);
+  }
   const ZippedMembers members(file);
   if (!members.has(kConfig)) {
     if (const auto foreign = foreign_zip(members.archive())) {

@@ -764,6 +764,20 @@ TEST(Reader, ReadsWhatOtherZipToolsWrite) {
   EXPECT_EQ(read_model(write(folder, raw_zip(list)))->layers().size(), 2U);
 }
 
+// HDF5 may begin behind a block of 512 bytes, or a power of two more, that are the user's; a
+// weights file that stands there in a zip does not make that HDF5.
+TEST(Reader, IsNotMisledByWhereTheWeightsStand) {
+  const TemporaryFolder folder;
+  constexpr std::string_view kSignature("\x89HDF\r\n\x1a\n", 8);
+  std::vector<RawMember> list = small_members();
+  list.insert(list.begin(), RawMember{.name = "assets/padding", .data = {}});
+  const std::size_t at = raw_zip(list).find(kSignature);
+  ASSERT_LT(at, 4096U);
+  list.front().data.assign(4096 - at, ' ');
+  ASSERT_EQ(raw_zip(list).find(kSignature), 4096U);
+  EXPECT_EQ(read_model(write(folder, raw_zip(list)))->layers().size(), 2U);
+}
+
 TEST(Reader, ReadsAnUnzippedModel) {
   const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "model");
