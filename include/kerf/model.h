@@ -109,6 +109,11 @@ class Cut {
   // The plan for these feed shapes (in the order of feeds(), batch included): from a bounded cache,
   // compiled on first use. Throws Error(kInvalidArgument) for shapes the cut cannot take.
   Plan plan(std::span<const Shape> feed_shapes) const;
+  // Whether row i of every fetch depends on row i of the feeds alone, rows being what lies along
+  // their first axis: so that calls may be put together along it, and their results taken apart.
+  // False where that cannot be proved. `feed_shapes` as for plan(); their first dimension does not
+  // matter.
+  bool rows_are_independent(std::span<const Shape> feed_shapes) const;
   // Plans, runs, and returns the fetched tensors. Feeds of another numeric dtype are converted;
   // strings and numbers never are into each other: Error(kInvalidArgument).
   std::vector<Tensor> run(std::span<const Tensor> feeds, const Threads* threads = nullptr) const;

@@ -5,6 +5,7 @@
 
 #include "formats/keras_writer.h"
 #include "model/impl.h"
+#include "program/rows.h"
 
 namespace kerf {
 namespace {
@@ -67,6 +68,11 @@ Plan Cut::plan(std::span<const Shape> feed_shapes) const {
       {.shapes = std::vector<Shape>(feed_shapes.begin(), feed_shapes.end()), .plan = plan});
   if (impl.plans.size() > Impl::kMaxPlans) impl.plans.pop_back();
   return plan;
+}
+
+bool Cut::rows_are_independent(std::span<const Shape> feed_shapes) const {
+  return feed_shapes.size() == impl_->feeds.size() &&
+         program::rows_are_independent(*impl_->program, feed_shapes);
 }
 
 std::vector<Tensor> Cut::run(std::span<const Tensor> feeds, const Threads* threads) const {

@@ -3,25 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <new>
 #include <utility>
 
 #include "serving/scheduler.h"
 
 namespace kerf::serving {
-namespace {
-
-constexpr std::size_t kAlignment = 64;
-
-std::size_t aligned(std::size_t bytes) noexcept {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-}
-
-}  // namespace
-
-void Call::Free::operator()(std::byte* memory) const noexcept { std::free(memory); }
-
 void Call::begin(const std::shared_ptr<const ServedModel>& model) {
   if (model_ != model) {
     clear();
@@ -29,23 +16,20 @@ void Call::begin(const std::shared_ptr<const ServedModel>& model) {
   }
   reset_job();
   error_.reset();
+  counted_ = false;
   feed_names_.clear();
   feed_shapes_.clear();
   fetch_names_.clear();
   // What one large call took is given back.
   constexpr std::size_t kKept = std::size_t{1} << 18;
-  if (memory_size_ > kKept) {
-    memory_.reset();
-    memory_size_ = 0;
-  }
+  memory_.shrink(kKept);
 }
 
 void Call::clear() noexcept {
   error_.reset();
   target_.reset();
   model_.reset();
-  memory_.reset();
-  memory_size_ = 0;
+  memory_.clear();
 }
 
 void Call::feed(std::string_view name, const Shape& shape) {
@@ -92,30 +76,30 @@ void Call::make_target() {
 
 void Call::allocate() {
   std::size_t bytes = 0;
-  for (const TensorInfo& tensor : feeds()) bytes += aligned(byte_size(tensor));
-  for (const TensorInfo& tensor : fetches()) bytes += aligned(byte_size(tensor));
+  for (const TensorInfo& tensor : feeds()) bytes += AlignedMemory::aligned(byte_size(tensor));
+  for (const TensorInfo& tensor : fetches()) bytes += AlignedMemory::aligned(byte_size(tensor));
   tensor_bytes_ = bytes;
-  if (bytes > memory_size_) {
-    memory_.reset();
-    memory_size_ = 0;
-    const std::size_t size = aligned(std::max<std::size_t>(bytes, 4096));
-    memory_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, size)));
-    if (!memory_) throw std::bad_alloc();
-    memory_size_ = size;
-  }
-  std::byte* next = memory_.get();
+  std::byte* next = memory_.reserve(bytes);
   feed_memory_.clear();
   feed_pointers_.clear();
   for (const TensorInfo& tensor : feeds()) {
     feed_memory_.push_back(next);
     feed_pointers_.push_back(next);
-    next += aligned(byte_size(tensor));
+    next += AlignedMemory::aligned(byte_size(tensor));
   }
   fetch_pointers_.clear();
   for (const TensorInfo& tensor : fetches()) {
     fetch_pointers_.push_back(next);
-    next += aligned(byte_size(tensor));
+    next += AlignedMemory::aligned(byte_size(tensor));
   }
+}
+
+void Call::count(Outcome outcome) noexcept {
+  if (counted_ || model_ == nullptr) return;
+  counted_ = true;
+  Statistics& statistics =
+      target_ != nullptr ? *target_->statistics : model_->statistics().front()->statistics;
+  statistics.count_request(outcome);
 }
 
 void Call::fail(ErrorCode code, std::string message) noexcept {
@@ -126,10 +110,12 @@ void Call::fail(ErrorCode code, std::string message) noexcept {
   }
 }
 
-void Call::compute(const Threads* threads) noexcept {
+void Call::compute(const Threads* helpers) noexcept {
   thread_local Workspace workspace;
+  const Clock::time_point start = Clock::now();
   try {
-    target_->plan.run(feed_pointers_, fetch_pointers_, workspace, threads);
+    target_->plan.run(feed_pointers_, fetch_pointers_, workspace, helpers);
+    target_->statistics->count_run(Clock::now() - start, target_->rows);
   } catch (const Error& error) {
     error_ = error;
   } catch (const std::bad_alloc&) {
@@ -137,6 +123,7 @@ void Call::compute(const Threads* threads) noexcept {
   } catch (const std::exception& error) {
     fail(ErrorCode::kInternal, error.what());
   }
+  count(error_ ? outcome_of(error_->code()) : Outcome::kOk);
 }
 
 void Call::run() noexcept {
@@ -156,6 +143,7 @@ void Call::drop(Reason reason) noexcept {
       fail(ErrorCode::kUnavailable, "the server is shutting down");
       break;
   }
+  count(reason == Reason::kCancelled ? Outcome::kCancelled : outcome_of(error_->code()));
   completion_->finished(*this);
 }
 

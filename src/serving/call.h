@@ -9,6 +9,7 @@
 
 #include "kerf/error.h"
 #include "kerf/model.h"
+#include "serving/aligned_memory.h"
 #include "serving/job.h"
 #include "serving/served_model.h"
 #include "serving/target.h"
@@ -84,9 +85,15 @@ class Call final : public Job {
   const std::byte* fetched(std::size_t i) const noexcept {
     return static_cast<const std::byte*>(fetch_pointers_[i]);
   }
+  // For who computes it: the elements fed, and room for those fetched.
+  const void* fed(std::size_t i) const noexcept { return feed_pointers_[i]; }
+  void* fetch_memory(std::size_t i) noexcept { return fetch_pointers_[i]; }
   static std::size_t byte_size(const TensorInfo& tensor) noexcept {
     return static_cast<std::size_t>(tensor.shape.element_count()) * element_size(tensor.dtype);
   }
+  // Counts how the call ended, where nothing has counted that yet: who answers it says so of what
+  // it refuses itself. Of calls that were run or dropped the scheduler counts it.
+  void count(Outcome outcome) noexcept;
   // Of all feeds and fetches, in memory.
   std::size_t tensor_bytes() const noexcept { return tensor_bytes_; }
 
@@ -111,12 +118,9 @@ class Call final : public Job {
   std::optional<Error> error_;
   Scheduler* scheduler_ = nullptr;  // it was submitted to
   Completion* completion_ = nullptr;
-  struct Free {
-    void operator()(std::byte* memory) const noexcept;
-  };
-  std::unique_ptr<std::byte, Free> memory_;
-  std::size_t memory_size_ = 0;
+  AlignedMemory memory_;
   std::size_t tensor_bytes_ = 0;
+  bool counted_ = false;
 };
 
 }  // namespace kerf::serving

@@ -61,22 +61,26 @@ template <typename Item>
 class Fifo {
  public:
   bool empty() const noexcept { return first_ == nullptr; }
+  std::size_t size() const noexcept { return size_; }
   Item* front() const noexcept { return first_; }
   static Item* after(const Item& item) noexcept { return item.next_; }
   void push(Item& item) noexcept {
     item.next_ = nullptr;
     (first_ == nullptr ? first_ : last_->next_) = &item;
     last_ = &item;
+    ++size_;
   }
   Item& pop() noexcept {
     Item& item = *first_;
     first_ = item.next_;
+    --size_;
     return item;
   }
 
  private:
   Item* first_ = nullptr;
   Item* last_ = nullptr;
+  std::size_t size_ = 0;
 };
 
 }  // namespace kerf::serving

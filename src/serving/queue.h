@@ -3,24 +3,29 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 #include "serving/job.h"
 
 namespace kerf::serving {
 
+class Batch;
 class ModelQueues;
 
-// Jobs of one model version that wait for a worker, in the order they came within each priority.
-// All but `model` is guarded by the lock of the scheduler that they are submitted to.
+// Jobs of one model version that wait for a worker, in the order they came within each priority:
+// any jobs, which are run one by one, or calls of one batch. What they are for is fixed; the rest
+// is guarded by the lock of the scheduler that they are submitted to.
 class Queue {
  public:
-  explicit Queue(ModelQueues& model) : model_(model) {
+  explicit Queue(ModelQueues& model, Batch* batch = nullptr) : model_(model), batch_(batch) {
     for (Tier& tier : tiers_) tier.queue = this;
   }
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
 
   ModelQueues& model() const noexcept { return model_; }
+  // Of the calls; null for jobs that are run one by one.
+  Batch* batch() const noexcept { return batch_; }
 
  private:
   friend class Scheduler;
@@ -28,10 +33,12 @@ class Queue {
   struct Tier {
     Queue* queue = nullptr;
     Fifo<Job> jobs;
-    bool listed = false;  // with its model, because jobs wait
+    bool listed = false;  // with its model: jobs wait, or did until a batch took them along
     Tier* next_ = nullptr;
   };
   ModelQueues& model_;
+  Batch* batch_;
+  std::int64_t rows_ = 0;  // of all calls of a batch that wait
   std::array<Tier, kPriorities> tiers_;
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kerf/model.h"
+#include "serving/batch_run.h"
 #include "serving/call.h"
 #include "serving/job.h"
 #include "serving/limits.h"
@@ -39,13 +40,33 @@ class Scheduler {
   // there is no room.
   bool submit(Job& job, const ServedModel* model) noexcept;
 
+  // The threads that a run of this plan may be split over, at this moment; null for none.
+  const Threads* helpers_for(const Plan& plan) const noexcept;
+
   // Lets running jobs end, drops those that wait, takes no more. Called by one thread.
   void stop();
 
  private:
+  // What a worker has taken from the queues: one job, or the calls of a batch.
+  struct Taken {
+    Queue* queue = nullptr;
+    Fifo<Job> jobs;
+    Fifo<Job> late;  // too late, or cancelled: to be dropped
+    std::vector<Call*> calls;
+    BatchRun run;
+  };
+
   bool enqueue(Job& job, Queue& queue, std::size_t bytes) noexcept;
-  // The next job of the queues, or null. Under the lock.
-  Job* take() noexcept;
+  // These, under the lock. take() is false if there is nothing that may begin before next_due_.
+  bool take(Taken& taken) noexcept;
+  void take_from(Queue::Tier& tier, std::size_t priority, Taken& taken) noexcept;
+  static std::size_t batch_size(const Queue& queue, std::size_t priority) noexcept;
+  bool is_due(const Queue::Tier& tier, Clock::time_point now) noexcept;
+  void drop_late(Clock::time_point now, Taken& taken) noexcept;
+  void forget(const Job& job, Queue& queue) noexcept;
+  // These, without it.
+  void run_taken(Taken& taken) noexcept;
+  void run_batch(Batch& batch, Taken& taken) noexcept;
   void work();
 
   Limits limits_;
@@ -55,6 +76,9 @@ class Scheduler {
   std::array<Fifo<ModelQueues::Tier>, kPriorities> models_;  // with jobs that wait
   ModelQueues others_;                                       // jobs of no model
   std::atomic<std::size_t> waiting_bytes_ = 0;               // written under the lock
+  std::size_t timed_ = 0;                                    // jobs that have a deadline
+  Clock::time_point swept_;                                  // when late ones were looked for
+  Clock::time_point next_due_;                               // of the calls that wait for others
   std::atomic<unsigned> busy_ = 0;                           // workers that run something
   bool ending_ = false;
   std::vector<std::thread> threads_;

@@ -90,7 +90,32 @@ ServedModel::ServedModel(std::string name, std::string version, Model model, con
       settings_(std::move(settings)),
       queues_(settings_.queue_length != 0 ? settings_.queue_length : limits.queue_length),
       cuts_(limits.cuts_per_model),
-      targets_(limits.plans_per_model) {}
+      batches_(limits.plans_per_model),
+      targets_(limits.plans_per_model) {
+  const auto add = [&](std::string cut) {
+    statistics_.push_back(std::make_unique<CutStatistics>());
+    statistics_.back()->name = std::move(cut);
+  };
+  add({});
+  for (const NamedCut& cut : settings_.cuts) add(cut.name);
+  add("*");
+}
+
+Statistics& ServedModel::statistics_of(const CallSpec& spec) const noexcept {
+  const auto feeds = [&](const std::vector<std::string>& names) {
+    return spec.feeds.size() == names.size() &&
+           std::ranges::all_of(names, [&](const std::string& name) {
+             return std::ranges::find(spec.feeds, name) != spec.feeds.end();
+           });
+  };
+  for (std::size_t i = 0; i < settings_.cuts.size(); ++i) {
+    const NamedCut& cut = settings_.cuts[i];
+    const bool fed = cut.feeds.empty() ? feeds_exactly_the_inputs(spec, model_) : feeds(cut.feeds);
+    if (fed && std::ranges::equal(spec.fetches, cut.fetches)) return statistics_[i + 1]->statistics;
+  }
+  const bool whole = spec.fetches.empty() && feeds_exactly_the_inputs(spec, model_);
+  return (whole ? statistics_.front() : statistics_.back())->statistics;
+}
 
 std::shared_ptr<const Target> ServedModel::find_target(std::string_view key) const {
   const std::lock_guard lock(mutex_);
@@ -114,6 +139,30 @@ Cut ServedModel::find_or_make_cut(const CallSpec& spec) const {
   const std::lock_guard lock(mutex_);
   cuts_.insert(key, cut);
   return cut;
+}
+
+std::shared_ptr<Batch> ServedModel::find_or_make_batch(const CallSpec& spec, const Cut& cut) const {
+  const auto rows = [](const Shape& shape) { return shape.rank() == 0 ? 0 : shape[0]; };
+  const std::int64_t first = rows(spec.shapes[0]);
+  if (settings_.batching.max_rows <= 1 || first < 1 || first > kBucketRows.back() ||
+      !std::ranges::all_of(spec.shapes, [&](const Shape& shape) { return rows(shape) == first; })) {
+    return nullptr;
+  }
+  std::vector<Shape> samples(spec.shapes.begin(), spec.shapes.end());
+  for (Shape& shape : samples) shape[0] = 1;
+  std::string key;
+  write_target_key({.feeds = spec.feeds, .shapes = samples, .fetches = spec.fetches}, key);
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto known = batches_.find(key)) return *known;
+  }
+  std::shared_ptr<Batch> batch;
+  if (cut.rows_are_independent(samples)) {
+    batch = std::make_shared<Batch>(cut, std::move(samples), settings_.batching, queues_);
+  }
+  const std::lock_guard lock(mutex_);
+  batches_.insert(key, batch);
+  return batch;
 }
 
 void ServedModel::check_sizes(const Plan& plan) const {
@@ -146,11 +195,17 @@ std::shared_ptr<const Target> ServedModel::make_target(const CallSpec& spec) con
   write_target_key(spec, key);
   const std::lock_guard making(making_);
   if (std::shared_ptr<const Target> target = find_target(key)) return target;
-  Plan plan = find_or_make_cut(spec).plan(spec.shapes);
-  check_sizes(plan);
-  const Lane lane = lane_of(plan);
-  auto target = std::make_shared<const Target>(
-      Target{.plan = std::move(plan), .lane = lane, .queue = &queues_.alone()});
+  const Cut cut = find_or_make_cut(spec);
+  Target made{.plan = cut.plan(spec.shapes), .queue = &queues_.alone()};
+  check_sizes(made.plan);
+  made.statistics = &statistics_of(spec);
+  made.lane = lane_of(made.plan);
+  made.batch = find_or_make_batch(spec, cut);
+  if (spec.shapes[0].rank() != 0) made.rows = spec.shapes[0][0];
+  if (made.batch) {
+    made.queue = &made.batch->queue();
+  }
+  const auto target = std::make_shared<const Target>(std::move(made));
   const std::lock_guard lock(mutex_);
   targets_.insert(key, target);
   return target;

@@ -11,6 +11,7 @@
 #include "serving/limits.h"
 #include "serving/lru_cache.h"
 #include "serving/model_settings.h"
+#include "serving/statistics.h"
 #include "serving/target.h"
 
 namespace kerf::serving {
@@ -52,6 +53,16 @@ class ServedModel {
   // Where this version's calls wait. For the scheduler.
   ModelQueues& queues() const noexcept { return queues_; }
 
+  // What happened to the calls for one cut.
+  struct CutStatistics {
+    std::string name;  // empty: from the model's inputs to its outputs; "*": any that has no name
+    Statistics statistics;
+  };
+  // The whole model's first, then those of the named cuts in their order, then that of all others.
+  std::span<const std::unique_ptr<CutStatistics>> statistics() const noexcept {
+    return statistics_;
+  }
+
   // The target made before for a call of this key, or null. Never blocks for long.
   std::shared_ptr<const Target> find_target(std::string_view key) const;
 
@@ -66,7 +77,10 @@ class ServedModel {
   std::shared_ptr<const Target> make_target(const CallSpec& spec) const;
 
  private:
+  Statistics& statistics_of(const CallSpec& spec) const noexcept;
   Cut find_or_make_cut(const CallSpec& spec) const;
+  // What calls of this form may run together with; null if with none.
+  std::shared_ptr<Batch> find_or_make_batch(const CallSpec& spec, const Cut& cut) const;
   void check_sizes(const Plan& plan) const;
 
   std::string name_;
@@ -74,10 +88,12 @@ class ServedModel {
   Model model_;
   Limits limits_;
   ModelSettings settings_;
+  std::vector<std::unique_ptr<CutStatistics>> statistics_;
   mutable ModelQueues queues_;
   mutable std::mutex making_;  // held while a cut or target is made
   mutable std::mutex mutex_;   // guards the caches, for moments
   mutable LruCache<Cut> cuts_;
+  mutable LruCache<std::shared_ptr<Batch>> batches_;  // null: a form that cannot be batched
   mutable LruCache<std::shared_ptr<const Target>> targets_;
 };
 

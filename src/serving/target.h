@@ -4,7 +4,9 @@
 #include <memory>
 
 #include "kerf/model.h"
+#include "serving/batch.h"
 #include "serving/queue.h"
+#include "serving/statistics.h"
 
 namespace kerf::serving {
 
@@ -21,7 +23,10 @@ Lane lane_of(const Plan& plan) noexcept;
 struct Target {
   Plan plan;
   Lane lane = Lane::kWorker;
-  Queue* queue = nullptr;  // where its calls wait; the model's
+  std::int64_t rows = 1;             // of the first feed; where they may be batched, of each
+  std::shared_ptr<Batch> batch;      // the calls that may run together with them; null: none
+  Queue* queue = nullptr;            // where its calls wait; the batch's or the model's
+  Statistics* statistics = nullptr;  // of its cut; the model's
 };
 
 }  // namespace kerf::serving
