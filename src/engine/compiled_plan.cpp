@@ -3,7 +3,7 @@
 #include <chrono>
 #include <cstring>
 
-#include "engine/thread_pool.h"
+#include "engine/parallel.h"
 
 namespace kerf::engine {
 
@@ -30,7 +30,11 @@ RunStatus CompiledPlan::run(std::span<const void* const> feeds, std::span<void* 
   }
 
   RunStatus status;
-  if (pool != nullptr && pool->thread_count() < 2) pool = nullptr;
+  if (pool != nullptr &&
+      (pool->thread_count() < 2 || parts_.estimated_seconds < 2 * kMinimumPartSeconds)) {
+    pool = nullptr;
+  }
+  const ThreadPool::Run one_more(pool);
   if (profile != nullptr) {
     profile->clear();
     profile->reserve(parts_.steps.size());

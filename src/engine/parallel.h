@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <thread>
 
 #include "engine/thread_pool.h"
 
@@ -10,7 +11,13 @@
 namespace kerf::engine {
 
 // A part smaller than this is not worth waking a thread for.
-inline constexpr double kMinimumPartSeconds = 25e-6;
+inline constexpr double kMinimumPartSeconds = 8e-6;
+
+// Cores of this machine, at least 1: how finely work is cut at most. Results do not depend on it.
+inline std::size_t core_count() noexcept {
+  static const std::size_t count = std::max(1U, std::thread::hardware_concurrency());
+  return count;
+}
 
 // Calls body(i) for each i in [0, count); on this thread alone if `pool` is null.
 template <typename Body>

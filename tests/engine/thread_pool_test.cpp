@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -84,6 +85,36 @@ TEST(ThreadPool, ProgressesAloneWhileHelpersAreBusy) {
   other.join();
   EXPECT_EQ(calls, 1);
   EXPECT_EQ(shared, 50);
+}
+
+// As many runs as threads: nobody works for anybody else.
+TEST(ThreadPool, LeavesEachRunToItsThreadWhereThereAreAsManyAsThreads) {
+  ThreadPool pool(3);
+  const ThreadPool::Run first(&pool);
+  const ThreadPool::Run second(&pool);
+  const ThreadPool::Run third(&pool);
+  const std::thread::id caller = std::this_thread::get_id();
+  std::atomic<int> elsewhere{0};
+  for (int round = 0; round < 100; ++round) {
+    parallel_for(&pool, 20, [&](std::size_t) {
+      if (std::this_thread::get_id() != caller) ++elsewhere;
+    });
+  }
+  EXPECT_EQ(elsewhere, 0);
+}
+
+TEST(ThreadPool, WakesHelpersThatSleep) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 20; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    std::atomic<int> inside{0};
+    // Ends only if all three threads come.
+    parallel_for(&pool, 3, [&](std::size_t) {
+      ++inside;
+      while (inside < 3) std::this_thread::yield();
+    });
+    EXPECT_EQ(inside, 3);
+  }
 }
 
 TEST(ThreadPool, ComesAndGoes) {

@@ -8,8 +8,8 @@ namespace {
 constexpr std::size_t kSuperBytes = 512 << 10;  // of rows: a good part of a second-level cache
 constexpr std::size_t kNearBytes = 256 << 10;   // of weights that are found where they were left
 constexpr std::size_t kSuperPointers = 2048;    // of rows times taps
-constexpr double kTaskSeconds = 2e-5;           // worth handing to another thread
-constexpr std::size_t kMaxTasks = 64;
+constexpr std::size_t kTasksPerCore = 4;
+constexpr std::size_t kMaxTasks = 256;
 // At which weights arrive, by the cache that can hold them.
 double bytes_per_second(std::size_t bytes) {
   return bytes <= std::size_t{768} << 10 ? 1.8e11 : bytes <= std::size_t{16} << 20 ? 8e10 : 2e10;
@@ -62,8 +62,9 @@ Product::Product(std::size_t rows, std::size_t taps, std::size_t depth, std::siz
   seconds_ = std::max(seconds_, static_cast<double>(weight_bytes) / bytes_per_second(weight_bytes));
 
   // Cut what is smaller to read again for every task: columns where the matrix is the larger.
+  const std::size_t most = std::min(kTasksPerCore * core_count(), kMaxTasks);
   const auto wanted = static_cast<std::size_t>(
-      std::clamp(seconds_ / kTaskSeconds, 1.0, static_cast<double>(kMaxTasks)));
+      std::clamp(seconds_ / kMinimumPartSeconds, 1.0, static_cast<double>(most)));
   if (blocks_ == 0 || panels_ == 0) return;
   if (rows < columns) {
     column_tasks_ = std::min(wanted, panels_);

@@ -55,14 +55,13 @@ class Product {
   void run(const Rows& rows, const float* panels, const ProductOutput& output, std::byte* scratch,
            ThreadPool* pool) const noexcept {
     if (pool == nullptr || tasks() == 1) {
-      for (std::size_t r = 0; r < row_tasks_; ++r) {
-        for (std::size_t c = 0; c < column_tasks_; ++c) task(rows, panels, output, scratch, r, c);
-      }
+      task(rows, panels, output, scratch, {0, blocks_}, {0, panels_});
       return;
     }
     const std::size_t slot = scratch_bytes() / tasks();
     parallel_for(pool, tasks(), [&](std::size_t i) {
-      task(rows, panels, output, scratch + i * slot, i / column_tasks_, i % column_tasks_);
+      task(rows, panels, output, scratch + i * slot, part(blocks_, i / column_tasks_, row_tasks_),
+           part(panels_, i % column_tasks_, column_tasks_));
     });
   }
 
@@ -73,21 +72,25 @@ class Product {
     return block * block_rows_ + std::min(block, taller_blocks_);
   }
 
+  struct Range {
+    std::size_t begin;
+    std::size_t end;
+  };
+  static Range part(std::size_t count, std::size_t i, std::size_t parts) noexcept {
+    return {i * count / parts, (i + 1) * count / parts};
+  }
+
   template <class Rows>
   void task(const Rows& rows, const float* panels, const ProductOutput& output, std::byte* scratch,
-            std::size_t r, std::size_t c) const noexcept {
-    const std::size_t block_end = row_tasks_ == 1 ? blocks_ : (r + 1) * blocks_ / row_tasks_;
-    const std::size_t panel_begin = c == 0 ? 0 : c * panels_ / column_tasks_;
-    const std::size_t panel_end = column_tasks_ == 1 ? panels_ : (c + 1) * panels_ / column_tasks_;
+            Range of_blocks, Range of_panels) const noexcept {
     auto** const pointers = reinterpret_cast<const float**>(scratch);
-    for (std::size_t begin = r == 0 ? 0 : r * blocks_ / row_tasks_; begin < block_end;
-         begin += super_) {
-      const std::size_t end = std::min(begin + super_, block_end);
+    for (std::size_t begin = of_blocks.begin; begin < of_blocks.end; begin += super_) {
+      const std::size_t end = std::min(begin + super_, of_blocks.end);
       for (std::size_t block = begin; block < end; ++block) {
         const std::size_t first = row_of(block);
         rows(first, row_of(block + 1) - first, pointers + (first - row_of(begin)) * taps_);
       }
-      for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
+      for (std::size_t panel = of_panels.begin; panel < of_panels.end; ++panel) {
         multiply(begin, end, pointers, panels, panel, output);
       }
     }

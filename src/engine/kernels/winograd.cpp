@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <thread>
+#include <atomic>
 #include <vector>
 
 #include "engine/kernels/activate.h"
@@ -26,16 +26,10 @@ constexpr std::size_t kMaxWeightBytes = 5 << 20;  // beyond, reading them costs 
 constexpr double kFlopsPerByte = 6;               // that pass while a byte of weights arrives
 constexpr double kFlopsPerElement = 12;           // likewise while one is transformed
 constexpr double kWorthwhile = 0.85;              // of the time of the plain product
-constexpr double kTaskSeconds = 2e-5;             // worth handing to another thread
 constexpr std::size_t kPadding = 16;              // floats that keep positions apart in caches
 
 std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 std::size_t round_up(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
-
-std::size_t core_count() {
-  static const std::size_t count = std::max(1U, std::thread::hardware_concurrency());
-  return count;
-}
 
 struct Sizes {
   std::size_t height = 0;  // of the output
@@ -144,9 +138,9 @@ class WinogradKernel final : public Kernel {
     seconds_ = 1e-7 + static_cast<double>(geometry.batch) * winograd_flops(sizes, m) /
                           tile_set_->flops_per_second;
     by_chunk_ = chunks_ >= 2 * core_count();
-    const std::size_t wanted =
-        std::min(2 * core_count(),
-                 std::max<std::size_t>(static_cast<std::size_t>(seconds_ / kTaskSeconds), 1));
+    const std::size_t wanted = std::min(
+        2 * core_count(),
+        std::max<std::size_t>(static_cast<std::size_t>(seconds_ / kMinimumPartSeconds), 1));
     groups_ = by_chunk_ ? 1 : std::min(divide_up(wanted, chunks_), layout_.panels());
     inputs_ = std::min(chunks_, by_chunk_ ? core_count() : chunks_);
     sums_ = by_chunk_ ? inputs_ : chunks_ * groups_;
@@ -162,9 +156,9 @@ class WinogradKernel final : public Kernel {
       return true;
     }
     if (by_chunk_) {
+      std::atomic<std::size_t> next{0};
       parallel_for(pool, inputs_, [&](std::size_t slot) {
-        const std::size_t end = (slot + 1) * chunks_ / inputs_;
-        for (std::size_t chunk = slot * chunks_ / inputs_; chunk < end; ++chunk) {
+        for (std::size_t chunk = next++; chunk < chunks_; chunk = next++) {
           compute_chunk(arguments, chunk, input_slot(run, slot), sums_slot(run, slot));
         }
       });
