@@ -1,50 +1,29 @@
 #pragma once
 
-#include <atomic>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 
-#include "protocol/compression.h"
-#include "protocol/infer_request.h"
+#include "protocol/http_infer.h"
+#include "protocol/inference.h"
 #include "protocol/message.h"
 #include "protocol/route.h"
-#include "serving/call.h"
-#include "serving/limits.h"
+#include "protocol/service.h"
+#include "serving/job.h"
 #include "serving/repository.h"
-#include "serving/scheduler.h"
 
 namespace kerf::protocol {
 
-// What all exchanges of a server share.
-struct Service {
-  explicit Service(const serving::Limits& given, unsigned workers = 0)
-      : limits(given), scheduler(workers, given) {}
-
-  std::shared_ptr<serving::Repository> repository;
-  serving::Limits limits;
-  serving::Scheduler scheduler;
-  std::atomic<bool> ready = true;  // what the readiness endpoints say
-};
-
-// Who waits for an exchange that could not answer at once.
-class Waiter {
- public:
-  // Exchange::finish() may be called now. Called by another thread than the one that called
-  // begin(), also before that returns.
-  virtual void ready() noexcept = 0;
-
- protected:
-  ~Waiter() = default;
-};
-
-// Requests and their replies by the Open Inference Protocol, one after the other: one Exchange per
-// connection, whose memory it reuses. Its caller uses one thread; what takes long, the exchange has
-// the service's workers do, and the caller does nothing with it meanwhile.
-class Exchange final : serving::Job, serving::Completion {
+// HTTP requests and their replies, one after the other: one Exchange per connection, whose memory
+// it reuses. Its caller uses one thread; what takes long, the exchange has the service's workers
+// do, and the caller does nothing with it meanwhile.
+class Exchange final : serving::Job, Waiter {
  public:
   Exchange(Service& service, Waiter& waiter)
-      : service_(service), waiter_(waiter), models_(*service.repository) {}
+      : service_(service),
+        waiter_(waiter),
+        models_(*service.repository),
+        infer_(service, reply_),
+        inference_(service, *this) {}
 
   // Takes a request, which refers to memory that stays until it is answered. True if reply() is
   // complete; false if it will be after the waiter is told and finish() was called. Throws nothing:
@@ -59,31 +38,21 @@ class Exchange final : serving::Job, serving::Completion {
   void cancel() noexcept;
 
  private:
-  enum class Step : std::uint8_t { kGraph, kRead, kTarget };
-
   // Calls `body`, and makes an error it throws the reply. Returns what `body` does; true on errors.
   template <typename Body>
   bool guarded(Body&& body) noexcept;
 
   bool start();
-  bool start_infer();
-  // Has a worker go on from here. False, always.
-  bool leave_to_worker(Step step);
-  void read();
-  // With its target found. True if the reply is complete; false if a worker computes, and will say
-  // when it has: nothing of the exchange may be touched then.
-  bool compute();
-  void read_tensors();
-  void write_result();
-  void check_reply_size() const;
-  void write_output(std::size_t index, const std::byte* data);
-  bool is_binary(std::size_t output) const;
-  void compress_reply();
+  bool start_inference(InferenceMessage& message, Coding coding);
+  // Has a worker write the reply. False, always.
+  bool leave_to_worker();
+  // Makes the inference's error, if there is one, the reply.
+  void take_error() noexcept;
 
   // By a worker.
   void run() noexcept override;
   void drop(Reason reason) noexcept override;
-  void finished(serving::Call& call) noexcept override;
+  void ready() noexcept override { waiter_.ready(); }
 
   Service& service_;
   Waiter& waiter_;
@@ -91,13 +60,10 @@ class Exchange final : serving::Job, serving::Completion {
   Request request_;
   Reply reply_;
   Route route_;
-  Step step_ = Step::kRead;
-  bool unwritten_ = false;  // the results are there, but not in the reply
-  InferRequest infer_;
-  Coding coding_ = Coding::kIdentity;
-  Buffer decompressed_;
-  Buffer unescaped_;  // strings of the request that had escapes
-  serving::Call call_;
+  std::shared_ptr<const serving::ServedModel> model_;
+  bool inferring_ = false;
+  HttpInfer infer_;
+  Inference inference_;
 };
 
 }  // namespace kerf::protocol

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "kerf/error.h"
+#include "protocol/parameters.h"
 #include "tensor/packed_strings.h"
 
 namespace kerf::protocol {
@@ -69,7 +70,7 @@ class Reader {
       } else if (key == "id") {
         request_.id = text(field.value(), "id");
       } else if (key == "parameters") {
-        read_parameters(field.value());
+        read_parameters(field.value(), "parameters", request_);
       }
     }
     // Nothing is left exactly if there is no location to name.
@@ -122,7 +123,6 @@ class Reader {
     bool name = false;
     bool shape = false;
     bool datatype = false;
-    std::optional<std::size_t> binary_size;
     for (auto entry : expect(value.get_object(), "an object", "inputs[]")) {
       ondemand::field field = expect(std::move(entry), "a field", "inputs[]");
       const std::string_view key = key_of(field, "inputs[]");
@@ -151,7 +151,7 @@ class Reader {
         // simdjson counts the space behind it in.
         input.json = input.json.substr(0, input.json.find_last_not_of(" \n\r\t") + 1);
       } else if (key == "parameters") {
-        binary_size = read_input_parameters(field.value());
+        read_parameters(field.value(), "inputs[].parameters", input);
       }
     }
     if (!name) invalid("the field is missing", "inputs[].name");
@@ -160,17 +160,21 @@ class Reader {
     };
     if (!shape) missing("shape");
     if (!datatype) missing("datatype");
-    if (binary_size) {
-      if (!input.json.empty()) {
-        invalid("both data and binary_data_size are given", fmt::format("input {}", input.name));
-      }
-      if (*binary_size > blobs_.size()) {
+    const auto given_twice = [&](std::string_view a, std::string_view b) {
+      invalid(fmt::format("both {} and {} are given", a, b), fmt::format("input {}", input.name));
+    };
+    if (input.shared) {
+      if (!input.json.empty()) given_twice("data", "shared_memory_region");
+      if (input.binary_size) given_twice("binary_data_size", "shared_memory_region");
+    } else if (input.binary_size) {
+      if (!input.json.empty()) given_twice("data", "binary_data_size");
+      if (*input.binary_size > blobs_.size()) {
         invalid(fmt::format("binary_data_size is {}, but {} bytes of the body are left",
-                            *binary_size, blobs_.size()),
+                            *input.binary_size, blobs_.size()),
                 fmt::format("input {}", input.name));
       }
-      input.binary = blobs_.first(*binary_size);
-      blobs_ = blobs_.subspan(*binary_size);
+      input.binary = blobs_.first(*input.binary_size);
+      blobs_ = blobs_.subspan(*input.binary_size);
     } else if (input.json.empty()) {
       if (!is_empty(input.shape)) missing("data");
     }
@@ -193,25 +197,41 @@ class Reader {
     }
   }
 
-  std::optional<std::size_t> read_input_parameters(ondemand::value value) {
-    constexpr std::string_view kWhere = "inputs[].parameters";
-    std::optional<std::size_t> size;
-    for (auto entry : expect(value.get_object(), "an object", kWhere)) {
-      ondemand::field field = expect(std::move(entry), "a field", kWhere);
-      const std::string_view key = key_of(field, kWhere);
-      if (key == "binary_data_size") {
-        size = expect(field.value().get_uint64(), "an integer from 0",
-                      "inputs[].parameters.binary_data_size");
-      } else if (key.starts_with("shared_memory_")) {
-        throw Error(ErrorCode::kUnsupported, "shared memory is not supported",
-                    "inputs[].parameters");
+  // What belongs to the request, an input or an output.
+  template <typename Owner>
+  void read_parameters(ondemand::value value, std::string_view where, Owner& owner) {
+    for (auto entry : expect(value.get_object(), "an object", where)) {
+      ondemand::field field = expect(std::move(entry), "a field", where);
+      const std::string_view key = key_of(field, where);
+      if (const auto parameter = parameter_value(field.value(), where)) {
+        try {
+          set_parameter(key, *parameter, owner);
+        } catch (const Error& error) {
+          throw error.within(where);
+        }
       }
     }
-    return size;
+  }
+
+  // A scalar; nothing for null, and for arrays and objects, which no parameter known here is.
+  std::optional<ParameterValue> parameter_value(ondemand::value value, std::string_view where) {
+    switch (expect(value.type(), "a value", where)) {
+      case ondemand::json_type::boolean:
+        return expect(value.get_bool(), "true or false", where);
+      case ondemand::json_type::string:
+        return text(value, where);
+      case ondemand::json_type::number: {
+        const ondemand::number number = expect(value.get_number(), "a number", where);
+        if (number.is_int64()) return number.get_int64();
+        if (number.is_uint64()) return number.get_uint64();
+        return number.get_double();
+      }
+      default:
+        return std::nullopt;
+    }
   }
 
   void read_outputs(ondemand::value value) {
-    constexpr std::string_view kWhere = "outputs[].parameters";
     for (auto entry : expect(value.get_array(), "an array", "outputs")) {
       ondemand::value element = expect(entry, "an object", "outputs");
       RequestOutput& output = request_.outputs.emplace_back();
@@ -224,31 +244,10 @@ class Reader {
           output.name = text(field.value(), "outputs[].name");
           name = true;
         } else if (key == "parameters") {
-          for (auto pair : expect(field.value().get_object(), "an object", kWhere)) {
-            ondemand::field parameter = expect(std::move(pair), "a field", kWhere);
-            const std::string_view option = key_of(parameter, kWhere);
-            if (option == "binary_data") {
-              output.binary = expect(parameter.value().get_bool(), "true or false",
-                                     "outputs[].parameters.binary_data");
-            } else if (option == "classification" || option.starts_with("shared_memory_")) {
-              throw Error(ErrorCode::kUnsupported, fmt::format("{} is not supported", option),
-                          std::string(kWhere));
-            }
-          }
+          read_parameters(field.value(), "outputs[].parameters", output);
         }
       }
       if (!name) invalid("the field is missing", "outputs[].name");
-    }
-  }
-
-  void read_parameters(ondemand::value value) {
-    for (auto entry : expect(value.get_object(), "an object", "parameters")) {
-      ondemand::field field = expect(std::move(entry), "a field", "parameters");
-      const std::string_view key = key_of(field, "parameters");
-      if (key == "binary_data_output") {
-        request_.binary_output =
-            expect(field.value().get_bool(), "true or false", "parameters.binary_data_output");
-      }
     }
   }
 
@@ -260,11 +259,16 @@ class Reader {
 }  // namespace
 
 void InferRequest::clear() {
+  model = {};
+  version = {};
   id.reset();
   inputs.clear();
   outputs.clear();
   binary_output = false;
+  timeout = {};
+  priority = 0;
   unescaped.clear();
+  raw.clear();
 }
 
 void read_infer_request(std::span<const char> body, std::size_t json_size, InferRequest& request) {

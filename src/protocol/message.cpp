@@ -1,5 +1,8 @@
 #include "protocol/message.h"
 
+#include <utility>
+
+#include "protocol/infer_request.h"
 #include "protocol/json_text.h"
 
 namespace kerf::protocol {
@@ -22,6 +25,25 @@ int http_status(ErrorCode code) noexcept {
       return 500;
   }
   return 500;
+}
+
+void decompress_body(Request& request, Coding coding, std::size_t limit, Buffer& decompressed) {
+  if (coding == Coding::kIdentity) return;
+  decompressed.clear();
+  decompress(coding, request.body, limit, decompressed);
+  decompressed.reserve(kBodyPadding);
+  request.body = {decompressed.data(), decompressed.size()};
+}
+
+void compress_reply(const Request& request, Reply& reply) {
+  constexpr std::size_t kWorthIt = 1024;
+  if (request.accept_encoding.empty() || reply.body.size() < kWorthIt) return;
+  const Coding coding = accepted_coding(request.accept_encoding);
+  if (coding == Coding::kIdentity) return;
+  Buffer compressed(Reply::kHeadRoom);
+  compress(coding, reply.body.view(), compressed);
+  reply.body = std::move(compressed);
+  reply.content_encoding = coding_name(coding);
 }
 
 void write_error(Reply& reply, int status, std::string_view message) {

@@ -7,6 +7,7 @@
 
 #include "kerf/error.h"
 #include "protocol/buffer.h"
+#include "protocol/compression.h"
 
 namespace kerf::protocol {
 
@@ -43,6 +44,12 @@ struct Reply {
 
 // The HTTP status that reports an error of this kind in the handling of a request.
 int http_status(ErrorCode code) noexcept;
+
+// Makes `request.body` what it decompresses to, in `decompressed`, with kBodyPadding bytes behind.
+// Throws as decompress().
+void decompress_body(Request& request, Coding coding, std::size_t limit, Buffer& decompressed);
+// Compresses the reply's body, if it is worth it, as the request would have it.
+void compress_reply(const Request& request, Reply& reply);
 
 // Makes `reply` the error {"error": message} in the protocol's form.
 void write_error(Reply& reply, int status, std::string_view message);

@@ -78,7 +78,8 @@ TEST(InferRequest, ReadsTheBinaryExtensionsExample) {
     "outputs" : [ { "name" : "output0", "parameters" : { "binary_data" : true } },
                   { "name" : "output1", "parameters" : { "binary_data" : false } },
                   { "name" : "output2" } ],
-    "parameters" : { "binary_data_output" : true, "sequence_id" : 5, "priority" : "x" }
+    "parameters" : { "binary_data_output" : true, "sequence_id" : 5, "priority" : 1,
+                     "timeout" : 2500 }
   })",
                   std::string(16, '\1') + std::string(3, '\0'));
   const InferRequest request = body.read();
@@ -89,6 +90,8 @@ TEST(InferRequest, ReadsTheBinaryExtensionsExample) {
   EXPECT_EQ(request.outputs[1].binary, false);
   EXPECT_EQ(request.outputs[2].binary, std::nullopt);
   EXPECT_TRUE(request.binary_output);
+  EXPECT_EQ(request.priority, 1U);
+  EXPECT_EQ(request.timeout, std::chrono::microseconds(2500));
   EXPECT_FALSE(request.id);
 }
 
@@ -205,9 +208,9 @@ TEST(InferRequest, RefusesBlobsThatDoNotFit) {
   EXPECT_THAT(error_of(R"({"inputs":[{"name":"a","shape":[2],"datatype":"FP32",)"
                        R"("parameters":{"binary_data_size":18446744073709551615}}]})"),
               HasSubstr("0 bytes of the body are left"));
-  EXPECT_THAT(error_of(R"({"inputs":[{"name":"a","shape":[2],"datatype":"FP32",)"
+  EXPECT_THAT(error_of(R"({"inputs":[{"name":"a","shape":[2],"datatype":"FP32","data":[1,2],)"
                        R"("parameters":{"shared_memory_region":"r"}}]})"),
-              HasSubstr("shared memory is not supported"));
+              HasSubstr("both data and shared_memory_region"));
 }
 
 TEST(InferRequest, RefusesDeepNesting) {
