@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,7 @@ namespace kerf::cli {
 namespace {
 
 constexpr auto kHelp =
-    R"(Serve models over HTTP, by the Open Inference Protocol (v2). A PATH is a model file, or a
+    R"(Serve models by the Open Inference Protocol (v2), over HTTP and gRPC. A PATH is a model file, or a
 folder of model files or of version folders (NAME/1/model.keras); NAME=PATH gives a model another
 name. SIGTERM and SIGINT let running requests end, then stop the server.)";
 
@@ -36,11 +37,22 @@ struct Options {
   server::ServerOptions server;
   std::size_t max_request_mib = 64;
   std::uint64_t drain_seconds = 25;
+  std::optional<std::uint16_t> grpc_port;
+  bool no_grpc = false;
 };
+
+// The port after HTTP's, as 8001 is after 8000; any free one, if HTTP's is that.
+std::optional<std::uint16_t> grpc_port(const Options& options) {
+  if (options.no_grpc) return std::nullopt;
+  if (options.grpc_port) return options.grpc_port;
+  const std::uint16_t port = options.server.port;
+  return static_cast<std::uint16_t>(port == 0 ? 0 : port + 1);
+}
 
 int serve(const Options& options) {
   spdlog::default_logger()->sinks() = {std::make_shared<spdlog::sinks::stderr_color_sink_mt>()};
   server::ServerOptions settings = options.server;
+  settings.grpc_port = grpc_port(options);
   settings.limits.request_bytes = options.max_request_mib << 20;
   settings.drain_timeout = std::chrono::seconds(options.drain_seconds);
   const std::vector<serving::ModelFile> files = serving::find_models(options.paths);
@@ -85,6 +97,14 @@ void add_serve(CLI::App& app, Action& chosen) {
   command.add_option("--port", server.port, "the TCP port; 0 for any free one")
       ->capture_default_str()
       ->type_name("PORT");
+  command
+      .add_option("--grpc-port", options->grpc_port,
+                  "the TCP port for gRPC (default: the one after --port); 0 for any free one")
+      ->type_name("PORT");
+  command.add_flag("--no-grpc", options->no_grpc, "serve HTTP alone");
+  command.add_flag("--allow-shared-memory", server.allow_shared_memory,
+                   "let clients on this machine send tensors by POSIX shared memory; any of them "
+                   "can then have kerf read and write any such memory that kerf may");
   command.add_option("--io-threads", server.io_threads, "threads for connections (default: cores)")
       ->check(CLI::Range(1U, 1024U))
       ->type_name("N");

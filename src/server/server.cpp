@@ -19,6 +19,7 @@
 
 #include "kerf/error.h"
 #include "protocol/exchange.h"
+#include "server/grpc_server.h"
 #include "server/io_thread.h"
 
 namespace kerf::server {
@@ -42,7 +43,7 @@ void allow_open_files(std::size_t count) {
 struct Server::Impl {
   explicit Impl(ServerOptions given)
       : options(std::move(given)),
-        service(options.limits, options.worker_threads),
+        service(options.limits, options.worker_threads, options.allow_shared_memory),
         shared{.service = service,
                .idle_timeout = options.idle_timeout,
                .request_timeout = options.request_timeout} {
@@ -53,7 +54,11 @@ struct Server::Impl {
     bind();
   }
 
-  ~Impl() { service.scheduler.stop(); }  // its workers answer to the threads
+  ~Impl() {
+    // Their workers answer to the threads.
+    service.scheduler.stop();
+    service.control.stop();
+  }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
@@ -107,6 +112,7 @@ struct Server::Impl {
     boost::system::error_code ignored;
     acceptor->close(ignored);
     for (const auto& thread : threads) thread->drain();
+    if (grpc) grpc->drain(options.drain_timeout);
     const Clock::time_point limit = Clock::now() + options.drain_timeout;
     Timer pause(main().context());
     while (shared.connections != 0 && Clock::now() < limit) {
@@ -130,6 +136,8 @@ struct Server::Impl {
   std::vector<std::unique_ptr<IoThread>> threads;
   std::optional<Acceptor> acceptor;
   tcp::endpoint bound;
+  std::optional<GrpcServer> grpc;
+  std::atomic<std::uint16_t> grpc_port = 0;
 };
 
 Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
@@ -143,6 +151,8 @@ std::string Server::url() const {
                                         : fmt::format("http://{}:{}", address, port());
 }
 
+std::uint16_t Server::grpc_port() const noexcept { return impl_->grpc_port; }
+
 void Server::serve(std::shared_ptr<serving::Repository> repository) {
   Impl& impl = *impl_;
   constexpr std::size_t kOtherFiles = 256;
@@ -152,6 +162,11 @@ void Server::serve(std::shared_ptr<serving::Repository> repository) {
   impl.acceptor->listen(asio::socket_base::max_listen_connections, error);
   if (error) {
     throw Error(ErrorCode::kUnavailable, fmt::format("cannot listen: {}", error.message()), url());
+  }
+  if (impl.options.grpc_port) {
+    impl.grpc.emplace(impl.service, impl.options.address, *impl.options.grpc_port);
+    impl.grpc_port = impl.grpc->port();
+    spdlog::info("listening for gRPC on port {}", impl.grpc->port());
   }
   asio::signal_set signals(impl.main().context());
   if (impl.options.handle_signals) {
@@ -177,7 +192,11 @@ void Server::serve(std::shared_ptr<serving::Repository> repository) {
     }
     impl.main().run();
   }
-  impl.service.scheduler.stop();  // before the threads that it answers to
+  // Before the threads that they answer to.
+  impl.service.scheduler.stop();
+  impl.service.control.stop();
+  impl.grpc_port = 0;
+  impl.grpc.reset();
   std::uint64_t requests = 0;
   std::uint64_t errors = 0;
   for (const auto& thread : impl.threads) {

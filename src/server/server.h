@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "serving/limits.h"
@@ -12,10 +13,12 @@
 namespace kerf::server {
 
 struct ServerOptions {
-  std::string address = "127.0.0.1";  // an IP address; "0.0.0.0" or "::" for all interfaces
-  std::uint16_t port = 8000;          // 0: any free one, see Server::port()
-  unsigned io_threads = 0;            // 0: one per core
-  unsigned worker_threads = 0;        // for runs too long for an I/O thread; 0: one per core
+  std::string address = "127.0.0.1";       // an IP address; "0.0.0.0" or "::" for all interfaces
+  std::uint16_t port = 8000;               // 0: any free one, see Server::port()
+  std::optional<std::uint16_t> grpc_port;  // nothing: no gRPC; 0: any free one
+  bool allow_shared_memory = false;        // of clients on this machine, for tensors
+  unsigned io_threads = 0;                 // 0: one per core
+  unsigned worker_threads = 0;             // for runs too long for an I/O thread; 0: one per core
   std::size_t max_connections = 4096;
   serving::Limits limits;
   std::chrono::milliseconds idle_timeout{75'000};     // between the requests of a connection
@@ -24,8 +27,8 @@ struct ServerOptions {
   bool handle_signals = true;                         // SIGTERM and SIGINT stop the server
 };
 
-// Serves models over HTTP/1.1 by the Open Inference Protocol. Made and run by one thread; stop()
-// may be called from any.
+// Serves models over HTTP/1.1, and over gRPC if a port is given for it. Made and run by one thread;
+// stop() may be called from any.
 //
 //   Server server({.port = 8000});                       // takes the port, refuses connections
 //   server.serve(Repository::load(find_models(paths)));  // listens; returns when stopped
@@ -40,6 +43,8 @@ class Server {
 
   std::uint16_t port() const noexcept;
   std::string url() const;  // "http://127.0.0.1:8000"
+  // Where gRPC is served, while it is; 0 otherwise. Any thread.
+  std::uint16_t grpc_port() const noexcept;
 
   // Listens and serves until stop() or a signal: then it accepts no more connections, says that it
   // is not ready, lets running requests end within the drain timeout, and returns. Called once.

@@ -1,0 +1,68 @@
+#include "server/grpc_server.h"
+
+#include <fmt/format.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <limits>
+#include <thread>
+
+#include "kerf/error.h"
+#include "server/grpc_inference_service.h"
+
+namespace kerf::server {
+
+struct GrpcServer::Impl {
+  explicit Impl(protocol::Service& service) : inference(service) {}
+
+  GrpcInferenceService inference;
+  int port = 0;
+  std::unique_ptr<grpc::Server> server;
+  std::jthread shutting_down;
+};
+
+GrpcServer::GrpcServer(protocol::Service& service, const std::string& address, std::uint16_t port)
+    : impl_(std::make_unique<Impl>(service)) {
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  // Beside the bytes of tensors, a message names them.
+  constexpr std::size_t kNames = std::size_t{1} << 20;
+  constexpr std::size_t kMost = std::numeric_limits<int>::max();
+  builder.SetMaxReceiveMessageSize(
+      static_cast<int>(std::min(service.limits.request_bytes + kNames, kMost)));
+  builder.SetMaxSendMessageSize(std::numeric_limits<int>::max());
+  // Two servers on one port would each get some of the connections.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // Only reflection is served by threads of this kind.
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
+  const std::string where = address.find(':') == std::string::npos
+                                ? fmt::format("{}:{}", address, port)
+                                : fmt::format("[{}]:{}", address, port);
+  builder.AddListeningPort(where, grpc::InsecureServerCredentials(), &impl_->port);
+  builder.RegisterService(&impl_->inference);
+  impl_->server = builder.BuildAndStart();
+  if (impl_->server == nullptr || impl_->port == 0) {
+    throw Error(ErrorCode::kUnavailable, "cannot listen for gRPC: is the port in use?", where);
+  }
+}
+
+GrpcServer::~GrpcServer() {
+  drain(std::chrono::milliseconds(0));
+  impl_->shutting_down.join();
+}
+
+std::uint16_t GrpcServer::port() const noexcept { return static_cast<std::uint16_t>(impl_->port); }
+
+void GrpcServer::drain(std::chrono::milliseconds limit) {
+  if (impl_->shutting_down.joinable()) return;
+  impl_->server->GetHealthCheckService()->Shutdown();
+  impl_->shutting_down = std::jthread([server = impl_->server.get(), limit] {
+    server->Shutdown(std::chrono::system_clock::now() + limit);
+  });
+}
+
+}  // namespace kerf::server
