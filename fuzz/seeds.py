@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Fills the corpora of the fuzz targets with small files: seeds.py DATA CORPUS."""
+import base64
+import json
 import pathlib
 import shutil
 import sys
@@ -62,6 +64,10 @@ def main(data: pathlib.Path, corpus: pathlib.Path) -> None:
     (corpus / "tfjs" / "model").write_bytes(size + TFJS[0] + TFJS[1])
     for i, part in enumerate(SAVED_MODELS):
         (corpus / "saved_model" / f"part{i}").write_bytes(part)
+    for function in json.loads((data / "lambdas" / "lambdas.json").read_text()):
+        for version, code in function["codes"].items():
+            seed = corpus / "lambda" / f"{function['name']}-{version}"
+            seed.write_bytes(base64.b64decode(code))
     for path in sorted(data.rglob("*")):
         if not path.is_file() or path.stat().st_size > MAX_SIZE:
             continue

@@ -24,9 +24,6 @@ const std::map<std::string_view, std::string_view>& refused_classes() {
       {"GRUCell", kNotYet},
       {"SimpleRNNCell", kNotYet},
       {"StackedRNNCells", kNotYet},
-      {"Lambda",
-       "holds Python code, which kerf never executes; replace it by Keras layers or keras.ops and "
-       "save the model again"},
       {"Layer", kNoLayer},
       {"LinearModel", kColumns},
       {"LocallyConnected1D", kNotYet},

@@ -15,57 +15,13 @@
 #include <vector>
 
 #include "kerf/error.h"
+#include "layers/foreign_function.h"
 #include "layers/operation.h"
 
 namespace kerf::layers {
 namespace {
 
 namespace json = boost::json;
-
-// A parameter of a function in TensorFlow, and of the operation. Options stand in the
-// configuration of the operation, others in its call.
-struct Parameter {
-  std::string_view theirs;
-  std::string_view ours;
-  bool option = true;
-};
-
-// An argument by the operation's name.
-using Arguments = std::map<std::string, json::value, std::less<>>;
-// Adapts what is more than another name. `fail` throws.
-using Adapt = void (*)(Arguments& arguments, std::string& class_name, const std::string& where);
-
-struct Function {
-  std::string_view class_name;
-  std::vector<Parameter> parameters;  // the first is the one that is given by position
-  Adapt adapt = nullptr;
-};
-
-[[noreturn]] void fail(const std::string& where, std::string message) {
-  throw Error(ErrorCode::kUnsupported, std::move(message), where);
-}
-
-bool is_true(const Arguments& arguments, std::string_view name) {
-  const auto it = arguments.find(name);
-  return it != arguments.end() && it->second.is_bool() && it->second.get_bool();
-}
-
-// Arguments that TensorFlow gives another default than Keras.
-void default_to(Arguments& arguments, const char* name, json::value value) {
-  arguments.try_emplace(name, std::move(value));
-}
-
-// Drops an argument that changes nothing; another value is refused.
-void require(Arguments& arguments, std::string_view name, double neutral,
-             const std::string& where) {
-  const auto it = arguments.find(name);
-  if (it == arguments.end()) return;
-  const json::value& value = it->second;
-  if (!value.is_number() || value.to_number<double>() != neutral) {
-    fail(where, fmt::format("its argument {} is not {:g}", name, neutral));
-  }
-  arguments.erase(it);
-}
 
 void adapt_first_axis(Arguments& arguments, std::string&, const std::string&) {
   default_to(arguments, "axis", 0);
@@ -74,6 +30,7 @@ void adapt_first_axis(Arguments& arguments, std::string&, const std::string&) {
 void adapt_gather(Arguments& arguments, std::string&, const std::string& where) {
   default_to(arguments, "axis", 0);
   require(arguments, "batch_dims", 0, where);
+  arguments.erase("validate_indices");
 }
 
 void adapt_gelu(Arguments& arguments, std::string&, const std::string&) {
@@ -90,7 +47,7 @@ void adapt_one_hot(Arguments& arguments, std::string&, const std::string& where)
 }
 
 void adapt_l2_normalize(Arguments& arguments, std::string&, const std::string& where) {
-  if (!arguments.contains("axis")) fail(where, "it is called without an axis");
+  if (!arguments.contains("axis")) fail_at(where, "it is called without an axis");
   // TensorFlow bounds the square of the norm, Keras the norm.
   double epsilon = 1e-12;
   const auto it = arguments.find("epsilon");
@@ -100,7 +57,7 @@ void adapt_l2_normalize(Arguments& arguments, std::string&, const std::string& w
 
 void adapt_matmul(Arguments& arguments, std::string& class_name, const std::string& where) {
   for (const char* name : {"a_is_sparse", "b_is_sparse"}) {
-    if (is_true(arguments, name)) fail(where, "it multiplies sparse matrices");
+    if (is_true(arguments, name)) fail_at(where, "it multiplies sparse matrices");
     arguments.erase(name);
   }
   const bool a = is_true(arguments, "transpose_a") || is_true(arguments, "adjoint_a");
@@ -126,7 +83,7 @@ void adapt_split(Arguments& arguments, std::string&, const std::string& where) {
   for (std::size_t i = 0; i + 1 < sizes->size(); ++i) {
     const json::value& size = (*sizes)[i];
     if (!size.is_int64() || size.get_int64() < 0 || size.get_int64() > (std::int64_t{1} << 31)) {
-      fail(where, "the size of a part is not given");
+      fail_at(where, "the size of a part is not given");
     }
     cuts.push_back(at += size.get_int64());
   }
@@ -136,7 +93,7 @@ void adapt_split(Arguments& arguments, std::string&, const std::string& where) {
 void adapt_pad(Arguments& arguments, std::string&, const std::string& where) {
   default_to(arguments, "mode", "constant");
   json::value& mode = arguments.find("mode")->second;
-  if (!mode.is_string()) fail(where, "its mode is no string");
+  if (!mode.is_string()) fail_at(where, "its mode is no string");
   std::string text(mode.get_string());
   std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
   mode = text;
@@ -165,7 +122,7 @@ json::value key_item(const json::value& item) {
 
 void adapt_getitem(Arguments& arguments, std::string&, const std::string& where) {
   const auto it = arguments.find("key");
-  if (it == arguments.end()) fail(where, "it is called without a slice_spec");
+  if (it == arguments.end()) fail_at(where, "it is called without a slice_spec");
   if (json::array* items = it->second.if_array()) {
     for (json::value& item : *items) {
       json::value translated = key_item(item);
@@ -177,9 +134,9 @@ void adapt_getitem(Arguments& arguments, std::string&, const std::string& where)
   }
 }
 
-const std::map<std::string_view, Function>& functions() {
-  static const std::map<std::string_view, Function> kFunctions = [] {
-    std::map<std::string_view, Function> table;
+const std::map<std::string_view, ForeignFunction>& functions() {
+  static const std::map<std::string_view, ForeignFunction> kFunctions = [] {
+    std::map<std::string_view, ForeignFunction> table;
     const auto binary = [&](std::initializer_list<std::string_view> names,
                             std::string_view class_name) {
       for (const std::string_view name : names) {
@@ -282,7 +239,12 @@ const std::map<std::string_view, Function>& functions() {
              {"reduce_all", "All"},
              {"reduce_logsumexp", "Logsumexp"}}) {
       table[name] = {class_name,
-                     {{"input_tensor", "x", false}, {"axis", "axis"}, {"keepdims", "keepdims"}}};
+                     {{"input_tensor", "x", false},
+                      {"axis", "axis"},
+                      {"keepdims", "keepdims"},
+                      {"name", "name"},
+                      {"reduction_indices", "axis"},
+                      {"keep_dims", "keepdims"}}};
     }
     table["cumsum"] = {"Cumsum", {{"x", "x", false}, {"axis", "axis"}}, adapt_first_axis};
     table["cumprod"] = table["cumsum"];
@@ -328,6 +290,7 @@ const std::map<std::string_view, Function>& functions() {
     table["gather"] = {"Take",
                        {{"params", "x", false},
                         {"indices", "indices", false},
+                        {"validate_indices", "validate_indices"},
                         {"axis", "axis"},
                         {"batch_dims", "batch_dims"}},
                        adapt_gather};
@@ -356,7 +319,9 @@ const std::map<std::string_view, Function>& functions() {
   return kFunctions;
 }
 
-const Function* find_function(std::string_view symbol) {
+}  // namespace
+
+const ForeignFunction* tensorflow_function(std::string_view symbol) {
   for (const std::string_view prefix : {"math.", "nn.", "linalg.", "__operators__."}) {
     if (symbol.starts_with(prefix)) {
       symbol.remove_prefix(prefix.size());
@@ -366,26 +331,6 @@ const Function* find_function(std::string_view symbol) {
   const auto it = functions().find(symbol);
   return it == functions().end() ? nullptr : &it->second;
 }
-
-Arguments named(const Function& function, const CallSpec& call, const std::string& where) {
-  Arguments arguments;
-  const json::array& args = call.arguments.at("args").get_array();
-  if (args.size() != 1) fail(where, "it is called with other than one argument by position");
-  arguments.emplace(function.parameters.front().ours, args.front());
-  for (const auto& entry : call.arguments.at("kwargs").get_object()) {
-    const auto parameter =
-        std::ranges::find(function.parameters, std::string_view(entry.key()), &Parameter::theirs);
-    if (entry.value().is_null()) continue;
-    if (parameter != function.parameters.end()) {
-      arguments.emplace(parameter->ours, entry.value());
-    } else if (entry.key() != "name" && entry.value() != json::value(false)) {
-      fail(where, fmt::format("kerf does not know its argument {}", std::string_view(entry.key())));
-    }
-  }
-  return arguments;
-}
-
-}  // namespace
 
 std::vector<std::string_view> tensorflow_functions() {
   std::vector<std::string_view> names;
@@ -402,29 +347,19 @@ std::string tensorflow_symbol(const LayerSpec& layer) {
 
 void translate_tensorflow_operation(LayerSpec& layer, const std::string& where) {
   const std::string symbol = tensorflow_symbol(layer);
-  const Function* function = symbol.empty() ? nullptr : find_function(symbol);
+  const ForeignFunction* function = symbol.empty() ? nullptr : tensorflow_function(symbol);
   if (function == nullptr) return;
   std::optional<json::object> common;
   for (CallSpec& call : layer.calls) {
-    Arguments arguments = named(*function, call, where);
-    std::string class_name(function->class_name);
-    if (function->adapt != nullptr) function->adapt(arguments, class_name, where);
-    json::object config{{"name", layer.name}};
-    json::array args;
-    for (const Parameter& parameter : function->parameters) {
-      const auto it = arguments.find(parameter.ours);
-      if (parameter.option) continue;
-      args.push_back(it == arguments.end() ? json::value(nullptr) : it->second);
-      if (it != arguments.end()) arguments.erase(it);
+    OperationCall made = translated(*function, call.arguments.at("args").get_array(),
+                                    call.arguments.at("kwargs").get_object(), where);
+    made.config["name"] = layer.name;
+    if (common && *common != made.config) {
+      fail_at(where, "it is called several times with different arguments");
     }
-    while (!args.empty() && args.back().is_null()) args.pop_back();
-    for (auto& [name, value] : arguments) config[name] = std::move(value);
-    if (common && *common != config) {
-      fail(where, "it is called several times with different arguments");
-    }
-    common = std::move(config);
-    layer.class_name = class_name;
-    call.arguments = {{"args", std::move(args)}, {"kwargs", json::object{}}};
+    common = std::move(made.config);
+    layer.class_name = std::move(made.class_name);
+    call.arguments = {{"args", std::move(made.args)}, {"kwargs", json::object{}}};
   }
   if (!common) return;
   layer.config = std::move(*common);

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "layers/foreign_function.h"
 #include "layers/model_spec.h"
 
 namespace kerf::layers {
@@ -14,6 +15,10 @@ namespace kerf::layers {
 // if it is of another class, or its function is one that kerf does not know. Throws
 // Error(kUnsupported) at `where` for arguments that the operation has no equal of.
 void translate_tensorflow_operation(LayerSpec& layer, const std::string& where);
+
+// The function of TensorFlow with this symbol, "math.reduce_mean" say; nullptr if kerf does not
+// know it.
+const ForeignFunction* tensorflow_function(std::string_view symbol);
 
 // The functions that it knows, as TensorFlow calls them, without the modules they are in.
 std::vector<std::string_view> tensorflow_functions();

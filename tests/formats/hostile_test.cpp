@@ -371,7 +371,7 @@ std::vector<Case> config_cases() {
          config_at(m, 1)["function"] = "__import__('os').system('touch owned')";
        }),
        kUnsupported,
-       {"Lambda", "'d'", "never executes"}},
+       {"Lambda", "'d'", "only its name is in the file"}},
       {"CustomClassOfAKnownName",
        config([](auto& m) { layer_at(m, 1)["module"] = "evil.layers"; }),
        kUnsupported,
