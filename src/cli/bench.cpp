@@ -249,7 +249,7 @@ void add_bench(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("bench", kHelp);
   command.footer(kExamples);
-  command.add_option("MODEL", options->model, "a .keras or .h5 file, or a SavedModel folder")
+  command.add_option("MODEL", options->model, "a model file or folder of any kind")
       ->required();
   add_cut_options(command, options->feeds, options->fetches);
   command.add_option("--batch", options->batch, "samples in a run")

@@ -61,7 +61,7 @@ void add_check(CLI::App& app, Action& chosen) {
   const auto files = std::make_shared<std::vector<std::string>>();
   CLI::App& command = *app.add_subcommand("check", kHelp);
   command.footer(kExamples);
-  command.add_option("MODEL", *files, "a .keras or .h5 file, or a SavedModel folder")->required();
+  command.add_option("MODEL", *files, "a model file or folder of any kind")->required();
   command.callback([=, &chosen] { chosen = [files] { return check(*files); }; });
 }
 

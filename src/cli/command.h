@@ -23,6 +23,7 @@ void add_serve(CLI::App& app, Action& chosen);
 void add_inspect(CLI::App& app, Action& chosen);
 void add_run(CLI::App& app, Action& chosen);
 void add_cut(CLI::App& app, Action& chosen);
+void add_convert(CLI::App& app, Action& chosen);
 void add_bench(CLI::App& app, Action& chosen);
 void add_check(CLI::App& app, Action& chosen);
 void add_layers(CLI::App& app, Action& chosen);

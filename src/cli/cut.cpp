@@ -44,7 +44,7 @@ void add_cut(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("cut", kHelp);
   command.footer(kExamples);
-  command.add_option("MODEL", options->model, "a .keras or .h5 file, or a SavedModel folder")
+  command.add_option("MODEL", options->model, "a model file or folder of any kind")
       ->required();
   add_cut_options(command, options->feeds, options->fetches);
   command.add_option("-o,--output", options->output, "the file to write")

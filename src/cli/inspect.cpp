@@ -51,7 +51,7 @@ void add_inspect(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("inspect", kHelp);
   command.footer(kExamples);
-  command.add_option("MODEL", options->model, "a .keras or .h5 file, or a SavedModel folder")
+  command.add_option("MODEL", options->model, "a model file or folder of any kind")
       ->required();
   CLI::Option* json = command.add_flag("--json", options->json, "the whole graph as JSON");
   CLI::Option* dot =

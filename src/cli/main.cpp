@@ -68,6 +68,7 @@ int main(int argc, char** argv) {
   add_inspect(app, chosen);
   add_run(app, chosen);
   add_cut(app, chosen);
+  add_convert(app, chosen);
   add_bench(app, chosen);
   add_check(app, chosen);
   add_layers(app, chosen);

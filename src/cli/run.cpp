@@ -98,7 +98,7 @@ void add_run(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("run", kHelp);
   command.footer(kExamples);
-  command.add_option("MODEL", options->model, "a .keras or .h5 file, or a SavedModel folder")
+  command.add_option("MODEL", options->model, "a model file or folder of any kind")
       ->required();
   add_tensor_option(command, "--input", options->inputs, "FILE.npy",
                     "an array and the tensor it is fed to (any address); once per tensor")

@@ -45,7 +45,8 @@ struct Entry {
   json::object config;
   json::object identity;
   json::array nodes;
-  const Layer* source = nullptr;  // whose weights it has
+  const Layer* source = nullptr;  // whose parts it has
+  std::vector<graph::Weight> weights;
 };
 
 // Where a tensor of the graph is found in the written model.
@@ -153,13 +154,15 @@ class Writer {
     const auto known = layer_entries_.find(id);
     if (known != layer_entries_.end()) return known->second;
     const Layer& layer = graph_.layer(id);
+    Keras3Layer written = keras3_layer(layer);
     Entry entry{.name = names_.at(id),
-                .class_name = layer.class_name,
+                .class_name = std::move(written.class_name),
                 .operation = layer.operation,
-                .config = keras3_config(layer),
+                .config = std::move(written.config),
                 .identity = layer.identity,
                 .nodes = {},
-                .source = &layer};
+                .source = &layer,
+                .weights = std::move(written.weights)};
     if (!layer.operation || entry.config.contains("name")) entry.config["name"] = entry.name;
     layer_entries_.emplace(id, entries_.size());
     entries_.push_back(std::move(entry));
@@ -169,11 +172,25 @@ class Writer {
   void add_call(const Call& call) {
     json::object arguments = with_tensors(call.arguments, call).get_object();
     give_masks(call, arguments);
+    if (is_old_hard_sigmoid(graph_.layer_of(call))) multiply_input(call, arguments);
     const std::size_t entry = entry_of(call.layer);
     for (std::uint32_t i = 0; i < call.outputs.size(); ++i) {
       places_.try_emplace(call.outputs[i], Place{entry, entries_[entry].nodes.size(), i});
     }
     entries_[entry].nodes.push_back(std::move(arguments));
+  }
+
+  // The function of Keras 2 is that of Keras 3 of another multiple.
+  void multiply_input(const Call& call, json::object& arguments) {
+    if (call.masks.front() != kNone) {
+      throw Error(ErrorCode::kUnsupported,
+                  "Keras 3 computes hard_sigmoid differently from Keras 2, and a mask travels here",
+                  fmt::format("layer '{}'", graph_.layer_of(call).path));
+    }
+    json::object tensor = tensor_json(call.inputs.front());
+    add_operation("Multiply", "multiply", {}, {tensor, kHardSigmoidScale});
+    tensor["config"].as_object()["keras_history"] = reference({.entry = entries_.size() - 1});
+    arguments["args"] = json::array{std::move(tensor)};
   }
 
   // The mask that travels beside a tensor in the written model: none beside what is fed.
@@ -356,7 +373,7 @@ class Writer {
         file.group(fmt::format("{}/{}/vars", path, part.path), part.name);
       }
       std::map<std::string, int> positions;
-      for (const graph::Weight& weight : entry.source->weights) {
+      for (const graph::Weight& weight : entry.weights) {
         const auto slash = weight.name.rfind('/');
         const std::string part =
             slash == std::string::npos ? "" : "/" + weight.name.substr(0, slash);

@@ -27,6 +27,7 @@ void Registry::add_alias(std::string alias, std::string_view class_name) {
   LayerDefinition definition = *find(class_name, false);
   definition.class_name = std::move(alias);
   definition.note = "another name";
+  definition.alias_of = std::string(class_name);
   add(std::move(definition));
 }
 

@@ -109,6 +109,7 @@ struct LayerDefinition {
   // For docs/support.md; a test holds `refuses` to what the source passes to unsupported().
   std::vector<Refusal> refuses = {};
   std::string_view note = {};
+  std::string alias_of = {};                     // the name that Keras itself writes for this class
   std::vector<std::string_view> arguments = {};  // of an operation: those of its call, then options
 };
 

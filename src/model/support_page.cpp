@@ -30,6 +30,10 @@ Files are known by what is in them, whatever they are called.
 | SavedModel of tf.keras | with its Keras metadata, in `keras_metadata.pb` or in `saved_model.pb` | of plain TensorFlow, of `export()`, and of subclassed models: operations without layers |
 | TensorFlow.js layers model (`model.json` and shards) | float32, and quantised to float16, uint16 or uint8 | graph models |
 
+All of these become a `.keras` file that Keras 3 loads with `kerf convert`. What Keras 3 computes
+otherwise is made up for in the weights (the `hard_sigmoid` of Keras 2); what it has no equal of is
+refused by name.
+
 Files of other kinds (TensorFlow Lite, ONNX, PyTorch, pickles, frozen graphs, archives, Git LFS
 pointers, ...) are named for what they are, with what to do.
 

@@ -47,8 +47,10 @@ Model load(const OldFile& file, const Weights& weights) {
   test::write_text(folder / "old.h5", made_by_library([&](hid_t h5) {
                      make_groups(h5, {"/model_weights"});
                      text_attribute(h5, "/", "model_config", file.config);
-                     text_attribute(h5, "/", "keras_version", file.version);
-                     if (!file.version.starts_with("1.")) {
+                     if (!file.version.empty()) {
+                       text_attribute(h5, "/", "keras_version", file.version);
+                     }
+                     if (!file.version.empty() && !file.version.starts_with("1.")) {
                        text_attribute(h5, "/model_weights", "keras_version", file.version);
                      }
                      if (!file.backend.empty()) text_attribute(h5, "/", "backend", file.backend);
@@ -76,7 +78,18 @@ std::vector<float> run(const Model& model) {
   return {output.as<float>().begin(), output.as<float>().end()};
 }
 
+// As a file of Keras 3, whose layers must be those of its own, it computes the same.
+void expect_conversion(const Model& model) {
+  const test::TemporaryFolder folder;
+  model.whole().write(folder / "new.keras");
+  const std::vector<float> before = run(model);
+  const std::vector<float> after = run(Model::load(folder / "new.keras"));
+  ASSERT_EQ(before.size(), after.size());
+  for (std::size_t i = 0; i < before.size(); ++i) EXPECT_NEAR(before[i], after[i], 1e-5) << i;
+}
+
 void expect_same(const Model& old, const Model& modern) {
+  expect_conversion(old);
   const std::vector<float> a = run(old);
   const std::vector<float> b = run(modern);
   ASSERT_EQ(a.size(), b.size());
@@ -293,6 +306,57 @@ TEST(Keras2, TheInputIsThatOfTheFirstModel) {
             "2.2.4"},
            {{"inner", {{"d/kernel:0", {3, 1}, {1, 2, 3}}, {"d/bias:0", {1}, {0}}}}});
   EXPECT_EQ(model.inputs()[0].shape, (Shape{Shape::kUnknown, 3}));
+}
+
+// Functions that Keras 3 computes otherwise, or that have another name there.
+TEST(Keras2, FunctionsThatKeras3ComputesOtherwiseAreConverted) {
+  const std::vector<Weight> dense{{"l/kernel:0", {3, 2}, numbers(6, 1)},
+                                  {"l/bias:0", {2}, {1, -1}}};
+  expect_conversion(load(
+      {one_layer("Dense", "[null, 3]", R"("units": 2, "activation": "hard_sigmoid")"), "2.3.0"},
+      {{"l", dense}}));
+  expect_conversion(
+      load({one_layer("Activation", "[null, 3]", R"("activation": "hard_sigmoid")"), "2.3.0"}, {}));
+  expect_conversion(
+      load({one_layer("ThresholdedReLU", "[null, 30]", R"("theta": 0.25)"), "2.3.0"}, {}));
+  expect_conversion(load(
+      {one_layer(
+           "Dense", "[null, 3]",
+           R"("units": 2, "activation": {"class_name": "LeakyReLU", "config": {"alpha": 0.5}})"),
+       "2.3.0"},
+      {{"l", dense}}));
+  const auto recurrent = [](const std::string& class_name, hsize_t gates) {
+    const auto half = [&](const std::string& name, int seed) {
+      return std::vector<Weight>{
+          {name + "/kernel:0", {3, 2 * gates}, numbers(6 * gates, seed)},
+          {name + "/recurrent_kernel:0", {2, 2 * gates}, numbers(4 * gates, seed + 1)},
+          {name + "/bias:0", {2 * gates}, numbers(2 * gates, seed + 2)}};
+    };
+    const std::string config =
+        R"("units": 2, "recurrent_activation": "hard_sigmoid", "return_sequences": true)";
+    expect_conversion(
+        load({one_layer(class_name, "[null, 5, 3]", config), "2.3.0"}, {{"l", half("l", 1)}}));
+    std::vector<Weight> both = half("l/forward_r", 1);
+    for (Weight& weight : half("l/backward_r", 5)) both.push_back(std::move(weight));
+    expect_conversion(
+        load({one_layer("Bidirectional", "[null, 5, 3]",
+                        R"("merge_mode": "concat", "layer": {"class_name": ")" + class_name +
+                            R"(", "config": {"name": "r", )" + config + "}}"),
+              "2.3.0"},
+             {{"l", both}}));
+  };
+  recurrent("LSTM", 4);
+  recurrent("GRU", 3);
+}
+
+// Neither the file nor its group of weights says which Keras it is of.
+TEST(Keras2, FilesWithoutAVersionAreKnownByTheirKeys) {
+  const std::vector<Weight> weights{{"l/kernel", {2, 2, 3, 4}, numbers(48, 1)},
+                                    {"l/bias", {4}, numbers(4, 2)}};
+  const std::string config = one_layer(
+      "Conv2D", "[null, 5, 5, 3]",
+      R"("filters": 4, "kernel_size": [2, 2], "data_format": "channels_last", "use_bias": true)");
+  expect_same(load({config, ""}, {{"l", weights}}), load({config, "2.3.0"}, {{"l", weights}}));
 }
 
 }  // namespace
