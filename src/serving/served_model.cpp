@@ -38,6 +38,20 @@ bool feeds_exactly_the_inputs(const CallSpec& spec, const Model& model) {
          });
 }
 
+std::vector<Signature> signatures_of(const Model& model, const ModelSettings& settings) {
+  std::vector<Signature> signatures{
+      {.name = kDefaultSignature, .inputs = model.inputs(), .outputs = model.outputs()}};
+  for (const NamedCut& named : settings.cuts) {
+    try {
+      const Cut cut = model.cut(named.feeds, named.fetches);
+      signatures.push_back({.name = named.name, .inputs = cut.feeds(), .outputs = cut.fetches()});
+    } catch (const Error& error) {
+      throw error.within("cut " + named.name);
+    }
+  }
+  return signatures;
+}
+
 }  // namespace
 
 void write_target_key(const CallSpec& spec, std::string& key) {
@@ -88,6 +102,7 @@ ServedModel::ServedModel(std::string name, std::string version, Model model, con
       model_(std::move(model)),
       limits_(limits),
       settings_(std::move(settings)),
+      signatures_(signatures_of(model_, settings_)),
       queues_(settings_.queue_length != 0 ? settings_.queue_length : limits.queue_length),
       cuts_(limits.cuts_per_model),
       batches_(limits.plans_per_model),

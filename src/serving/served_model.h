@@ -11,6 +11,7 @@
 #include "serving/limits.h"
 #include "serving/lru_cache.h"
 #include "serving/model_settings.h"
+#include "serving/signature.h"
 #include "serving/statistics.h"
 #include "serving/target.h"
 
@@ -50,6 +51,8 @@ class ServedModel {
   const Model& model() const noexcept { return model_; }
   const Limits& limits() const noexcept { return limits_; }
   const ModelSettings& settings() const noexcept { return settings_; }
+  // The whole model, then the named cuts.
+  const std::vector<Signature>& signatures() const noexcept { return signatures_; }
   // Where this version's calls wait. For the scheduler.
   ModelQueues& queues() const noexcept { return queues_; }
 
@@ -88,6 +91,7 @@ class ServedModel {
   Model model_;
   Limits limits_;
   ModelSettings settings_;
+  std::vector<Signature> signatures_;
   std::vector<std::unique_ptr<CutStatistics>> statistics_;
   mutable ModelQueues queues_;
   mutable std::mutex making_;  // held while a cut or target is made
