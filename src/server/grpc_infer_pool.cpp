@@ -59,7 +59,7 @@ void GrpcInferState::take_reply(std::string_view prefix, grpc::ByteBuffer& out) 
 }
 
 void GrpcInferState::release() noexcept {
-  if (users_.fetch_sub(1, std::memory_order_acq_rel) == 1) pool_.put_back(*this);
+  if (users_.fetch_sub(1, std::memory_order_acq_rel) == 1) GrpcInferPool::put_back(*this);
 }
 
 GrpcInferState& GrpcInferPool::acquire() {
@@ -71,7 +71,8 @@ GrpcInferState& GrpcInferPool::acquire() {
       free_.pop_back();
     }
   }
-  if (state == nullptr) state = std::make_unique<GrpcInferState>(*this, service_);
+  if (state == nullptr) state = std::make_unique<GrpcInferState>(service_);
+  state->pool_ = shared_from_this();
   state->users_.store(1, std::memory_order_relaxed);
   return *state.release();
 }
@@ -82,9 +83,10 @@ void GrpcInferPool::put_back(GrpcInferState& given) noexcept {
   // What it held of a request, a model and their memory goes now.
   state->request_ = {};
   state->infer_.clear();
-  const std::lock_guard lock(mutex_);
-  if (free_.capacity() == 0) free_.reserve(kKept);
-  if (free_.size() < kKept) free_.push_back(std::move(state));
+  const std::shared_ptr<GrpcInferPool> pool = std::move(state->pool_);
+  const std::lock_guard lock(pool->mutex_);
+  if (pool->free_.capacity() == 0) pool->free_.reserve(kKept);
+  if (pool->free_.size() < kKept) pool->free_.push_back(std::move(state));
 }
 
 }  // namespace kerf::server

@@ -21,8 +21,7 @@ class GrpcInferPool;
 // sent. It returns to its pool when nobody uses it any more.
 class GrpcInferState final : protocol::Waiter {
  public:
-  GrpcInferState(GrpcInferPool& pool, protocol::Service& service)
-      : infer_(service, *this), pool_(pool) {}
+  explicit GrpcInferState(protocol::Service& service) : infer_(service, *this) {}
 
   // As GrpcInfer::begin(); `waiter` is told instead.
   bool begin(const grpc::ByteBuffer& request, serving::Clock::time_point deadline,
@@ -43,14 +42,15 @@ class GrpcInferState final : protocol::Waiter {
   grpc::Slice piece(std::string_view bytes, bool kept);
 
   protocol::GrpcInfer infer_;
-  GrpcInferPool& pool_;
+  std::shared_ptr<GrpcInferPool> pool_;  // while it is used
   protocol::Waiter* waiter_ = nullptr;
   grpc::Slice request_;
   std::atomic<unsigned> users_ = 0;
 };
 
-// States that are reused. Outlives all that it gave. Any thread.
-class GrpcInferPool {
+// States that are reused. Those that it gave keep it alive: gRPC may hold parts of a reply for
+// longer than its server. Any thread.
+class GrpcInferPool : public std::enable_shared_from_this<GrpcInferPool> {
  public:
   explicit GrpcInferPool(protocol::Service& service) : service_(service) {}
 
@@ -59,7 +59,7 @@ class GrpcInferPool {
 
  private:
   friend class GrpcInferState;
-  void put_back(GrpcInferState& state) noexcept;
+  static void put_back(GrpcInferState& state) noexcept;
 
   protocol::Service& service_;
   std::mutex mutex_;

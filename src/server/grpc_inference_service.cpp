@@ -111,12 +111,12 @@ class StreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::
 grpc::ServerUnaryReactor* GrpcInferenceService::ModelInfer(Context* context,
                                                            const grpc::ByteBuffer* request,
                                                            grpc::ByteBuffer* response) {
-  return new InferCall(pool_.acquire(), deadline_of(*context), *request, *response);
+  return new InferCall(pool_->acquire(), deadline_of(*context), *request, *response);
 }
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* GrpcInferenceService::ModelStreamInfer(
     Context* context) {
-  return new StreamCall(pool_, deadline_of(*context));
+  return new StreamCall(*pool_, deadline_of(*context));
 }
 
 // Each of these answers as its namesake in protocol/control.h.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include "inference/grpc_service.grpc.pb.h"
 #include "protocol/service.h"
 #include "server/grpc_infer_pool.h"
@@ -31,7 +33,8 @@ using GrpcInferenceMethods =
 // The Open Inference Protocol over gRPC. gRPC's threads call it.
 class GrpcInferenceService final : public GrpcInferenceMethods {
  public:
-  explicit GrpcInferenceService(protocol::Service& service) : service_(service), pool_(service) {}
+  explicit GrpcInferenceService(protocol::Service& service)
+      : service_(service), pool_(std::make_shared<GrpcInferPool>(service)) {}
 
  private:
   using Context = grpc::CallbackServerContext;
@@ -77,7 +80,7 @@ class GrpcInferenceService final : public GrpcInferenceMethods {
                        inference::LogSettingsResponse* response) override;
 
   protocol::Service& service_;
-  GrpcInferPool pool_;
+  std::shared_ptr<GrpcInferPool> pool_;
 };
 
 }  // namespace kerf::server
