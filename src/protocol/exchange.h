@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "protocol/http_infer.h"
+#include "protocol/http_tensorflow.h"
 #include "protocol/inference.h"
 #include "protocol/message.h"
 #include "protocol/route.h"
@@ -23,6 +24,8 @@ class Exchange final : serving::Job, Waiter {
         waiter_(waiter),
         models_(*service.repository),
         infer_(service, reply_),
+        predict_(service, reply_),
+        examples_(service, reply_),
         inference_(service, *this) {}
 
   // Takes a request, which refers to memory that stays until it is answered. True if reply() is
@@ -43,9 +46,16 @@ class Exchange final : serving::Job, Waiter {
   bool guarded(Body&& body) noexcept;
 
   bool start();
-  bool start_inference(InferenceMessage& message, Coding coding);
-  // Has a worker write the reply. False, always.
-  bool leave_to_worker();
+  // Below /v1/.
+  bool start_tensorflow();
+  // By the message `begin(coding)` begins.
+  template <typename Begin>
+  bool start_inference(InferenceMessage& message, Begin&& begin);
+  // Has a worker go on. False, always.
+  bool leave_to_worker(serving::Scheduler& scheduler);
+  // What is neither inference nor asked for often.
+  void answer_control();
+  void find_model();
   // Makes the inference's error, if there is one, the reply.
   void take_error() noexcept;
 
@@ -63,6 +73,8 @@ class Exchange final : serving::Job, Waiter {
   std::shared_ptr<const serving::ServedModel> model_;
   bool inferring_ = false;
   HttpInfer infer_;
+  HttpPredict predict_;
+  HttpExamples examples_;
   Inference inference_;
 };
 

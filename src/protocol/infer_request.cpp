@@ -1,7 +1,6 @@
 #include "protocol/infer_request.h"
 
 #include <fmt/format.h>
-#include <simdjson.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -9,6 +8,7 @@
 #include <utility>
 
 #include "kerf/error.h"
+#include "protocol/json_reading.h"
 #include "protocol/parameters.h"
 #include "tensor/packed_strings.h"
 
@@ -20,22 +20,6 @@ static_assert(kBodyPadding >= simdjson::SIMDJSON_PADDING);
 
 [[noreturn]] void invalid(std::string message, std::string_view where = {}) {
   throw Error(ErrorCode::kInvalidArgument, std::move(message), std::string(where));
-}
-
-[[noreturn]] void invalid_json(simdjson::error_code code) {
-  invalid(fmt::format("the body is not JSON: {}", simdjson::error_message(code)));
-}
-
-// The value of a result, or the error that says what was expected where.
-template <typename T>
-T expect(simdjson::simdjson_result<T> result, std::string_view what, std::string_view where) {
-  T value;
-  const simdjson::error_code code = std::move(result).get(value);
-  if (code == simdjson::SUCCESS) return value;
-  if (code == simdjson::INCORRECT_TYPE || code == simdjson::NUMBER_ERROR) {
-    invalid(fmt::format("must be {}", what), where);
-  }
-  invalid_json(code);
 }
 
 class Reader {
@@ -57,8 +41,8 @@ class Reader {
         parser.iterate(json_.data(), json_.size(), json_.size() + kBodyPadding).get(document);
     if (code != simdjson::SUCCESS) invalid_json(code);
     bool inputs = false;
-    for (auto entry : expect(document.get_object(), "an object", "the body")) {
-      ondemand::field field = expect(std::move(entry), "a field", "the body");
+    for (auto entry : expect_json(document.get_object(), "an object", "the body")) {
+      ondemand::field field = expect_json(std::move(entry), "a field", "the body");
       const std::string_view key = key_of(field, "the body");
       if (is_null(field.value())) continue;
       if (key == "inputs") {
@@ -100,7 +84,7 @@ class Reader {
   // A string of the message: a view of it, or of a copy where it has escapes.
   std::string_view text(ondemand::value value, std::string_view where) {
     if (const auto view = plain(value.raw_json_token())) return *view;
-    return request_.unescaped.emplace_back(expect(value.get_string(), "a string", where));
+    return request_.unescaped.emplace_back(expect_json(value.get_string(), "a string", where));
   }
 
   // The key of a field; valid until the next string is unescaped.
@@ -108,12 +92,12 @@ class Reader {
     const char* quote = field.key().raw() - 1;
     const auto rest = static_cast<std::size_t>(json_.data() + json_.size() - quote);
     if (const auto view = plain({quote, rest})) return *view;
-    return expect(field.unescaped_key(), "a key", where);
+    return expect_json(field.unescaped_key(), "a key", where);
   }
 
   void read_inputs(ondemand::value value) {
-    for (auto entry : expect(value.get_array(), "an array", "inputs")) {
-      read_input(expect(entry, "an object", "inputs"));
+    for (auto entry : expect_json(value.get_array(), "an array", "inputs")) {
+      read_input(expect_json(entry, "an object", "inputs"));
     }
     if (request_.inputs.empty()) invalid("must name at least one tensor", "inputs");
   }
@@ -123,8 +107,8 @@ class Reader {
     bool name = false;
     bool shape = false;
     bool datatype = false;
-    for (auto entry : expect(value.get_object(), "an object", "inputs[]")) {
-      ondemand::field field = expect(std::move(entry), "a field", "inputs[]");
+    for (auto entry : expect_json(value.get_object(), "an object", "inputs[]")) {
+      ondemand::field field = expect_json(std::move(entry), "a field", "inputs[]");
       const std::string_view key = key_of(field, "inputs[]");
       if (is_null(field.value())) continue;
       if (key == "name") {
@@ -145,9 +129,9 @@ class Reader {
         input.datatype = *dtype;
         datatype = true;
       } else if (key == "data") {
-        input.json =
-            expect(expect(field.value().get_array(), "an array", "inputs[].data").raw_json(),
-                   "an array", "inputs[].data");
+        input.json = expect_json(
+            expect_json(field.value().get_array(), "an array", "inputs[].data").raw_json(),
+            "an array", "inputs[].data");
         // simdjson counts the space behind it in.
         input.json = input.json.substr(0, input.json.find_last_not_of(" \n\r\t") + 1);
       } else if (key == "parameters") {
@@ -184,10 +168,10 @@ class Reader {
 
   static void read_shape(ondemand::value value, RequestInput& input) {
     input.shape = Shape();
-    for (auto entry : expect(value.get_array(), "an array", "inputs[].shape")) {
-      ondemand::value element = expect(entry, "an integer", "inputs[].shape");
+    for (auto entry : expect_json(value.get_array(), "an array", "inputs[].shape")) {
+      ondemand::value element = expect_json(entry, "an integer", "inputs[].shape");
       const std::int64_t dim =
-          expect(element.get_int64(), "an array of integers from 0", "inputs[].shape");
+          expect_json(element.get_int64(), "an array of integers from 0", "inputs[].shape");
       if (dim < 0) invalid(fmt::format("a dimension is {}", dim), "inputs[].shape");
       if (input.shape.rank() == Shape::kMaxRank) {
         invalid(fmt::format("a tensor has at most {} dimensions", Shape::kMaxRank),
@@ -200,8 +184,8 @@ class Reader {
   // What belongs to the request, an input or an output.
   template <typename Owner>
   void read_parameters(ondemand::value value, std::string_view where, Owner& owner) {
-    for (auto entry : expect(value.get_object(), "an object", where)) {
-      ondemand::field field = expect(std::move(entry), "a field", where);
+    for (auto entry : expect_json(value.get_object(), "an object", where)) {
+      ondemand::field field = expect_json(std::move(entry), "a field", where);
       const std::string_view key = key_of(field, where);
       if (const auto parameter = parameter_value(field.value(), where)) {
         try {
@@ -215,13 +199,13 @@ class Reader {
 
   // A scalar; nothing for null, and for arrays and objects, which no parameter known here is.
   std::optional<ParameterValue> parameter_value(ondemand::value value, std::string_view where) {
-    switch (expect(value.type(), "a value", where)) {
+    switch (expect_json(value.type(), "a value", where)) {
       case ondemand::json_type::boolean:
-        return expect(value.get_bool(), "true or false", where);
+        return expect_json(value.get_bool(), "true or false", where);
       case ondemand::json_type::string:
         return text(value, where);
       case ondemand::json_type::number: {
-        const ondemand::number number = expect(value.get_number(), "a number", where);
+        const ondemand::number number = expect_json(value.get_number(), "a number", where);
         if (number.is_int64()) return number.get_int64();
         if (number.is_uint64()) return number.get_uint64();
         return number.get_double();
@@ -232,12 +216,12 @@ class Reader {
   }
 
   void read_outputs(ondemand::value value) {
-    for (auto entry : expect(value.get_array(), "an array", "outputs")) {
-      ondemand::value element = expect(entry, "an object", "outputs");
+    for (auto entry : expect_json(value.get_array(), "an array", "outputs")) {
+      ondemand::value element = expect_json(entry, "an object", "outputs");
       RequestOutput& output = request_.outputs.emplace_back();
       bool name = false;
-      for (auto part : expect(element.get_object(), "an object", "outputs[]")) {
-        ondemand::field field = expect(std::move(part), "a field", "outputs[]");
+      for (auto part : expect_json(element.get_object(), "an object", "outputs[]")) {
+        ondemand::field field = expect_json(std::move(part), "a field", "outputs[]");
         const std::string_view key = key_of(field, "outputs[]");
         if (is_null(field.value())) continue;
         if (key == "name") {

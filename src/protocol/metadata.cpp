@@ -3,7 +3,6 @@
 #include <span>
 #include <string_view>
 
-#include "kerf/version.h"
 #include "protocol/json_text.h"
 
 namespace kerf::protocol {
@@ -28,14 +27,6 @@ void write_tensors(Buffer& out, std::span<const TensorInfo> tensors) {
 }
 
 }  // namespace
-
-void write_server_metadata(Buffer& out) {
-  out.append("{\"name\":\"kerf\",\"version\":\"");
-  out.append(kVersion);
-  out.append(
-      "\",\"extensions\":[\"binary_tensor_data\",\"parameters\",\"model_repository\","
-      "\"tensor_addresses\"]}");
-}
 
 void write_model_metadata(Buffer& out, const serving::ServedModel& model,
                           const serving::Snapshot& models) {
@@ -65,30 +56,6 @@ void write_model_list(Buffer& out, const serving::Snapshot& models) {
     separator = ",";
   }
   out.append("]}");
-}
-
-void write_repository_index(Buffer& out, const serving::Snapshot& models) {
-  out.push_back('[');
-  const char* separator = "";
-  for (const auto& [name, entry] : models.models()) {
-    for (const serving::ModelVersion& version : entry.versions) {
-      out.append(separator);
-      out.append("{\"name\":");
-      append_string(out, name);
-      out.append(",\"version\":");
-      append_string(out, version.version);
-      out.append(",\"state\":\"");
-      out.append(serving::state_name(version.state));
-      out.push_back('"');
-      if (!version.reason.empty()) {
-        out.append(",\"reason\":");
-        append_string(out, version.reason);
-      }
-      out.push_back('}');
-      separator = ",";
-    }
-  }
-  out.push_back(']');
 }
 
 }  // namespace kerf::protocol

@@ -1,5 +1,7 @@
 #include "protocol/route.h"
 
+#include <algorithm>
+
 namespace kerf::protocol {
 namespace {
 
@@ -50,12 +52,18 @@ void Route::read(std::string_view target) {
   endpoint = Endpoint::kUnknown;
   model.clear();
   version.clear();
+  label.clear();
+  region.clear();
   std::string_view path = target.substr(0, target.find_first_of("?#"));
   // The absolute form, as proxies send it: scheme and host do not matter.
   if (path.starts_with("http://") || path.starts_with("https://")) {
     const std::size_t host = path.find("//") + 2;
     const std::size_t slash = path.find('/', host);
     path = slash == std::string_view::npos ? "/" : path.substr(slash);
+  }
+  if (take(path, "v1")) {
+    endpoint = Endpoint::kMalformed;
+    return read_tensorflow(path);
   }
   if (!take(path, "v2")) return;
   const auto end_with = [&](Endpoint at_end) {
@@ -67,7 +75,26 @@ void Route::read(std::string_view target) {
     return;
   }
   if (take(path, "repository")) {
-    if (take(path, "index")) end_with(Endpoint::kRepositoryIndex);
+    if (take(path, "index")) return end_with(Endpoint::kRepositoryIndex);
+    if (!take(path, "models") || !take_name(path, model)) return;
+    if (take(path, "load")) return end_with(Endpoint::kModelLoad);
+    if (take(path, "unload")) end_with(Endpoint::kModelUnload);
+    return;
+  }
+  if (take(path, "logging")) return end_with(Endpoint::kLogSettings);
+  if (take(path, "trace")) {
+    if (take(path, "setting")) end_with(Endpoint::kTraceSettings);
+    return;
+  }
+  if (take(path, "cudasharedmemory")) {
+    endpoint = Endpoint::kCudaSharedMemory;
+    return;
+  }
+  if (take(path, "systemsharedmemory")) {
+    if (take(path, "region") && !take_name(path, region)) return;
+    if (take(path, "status")) return end_with(Endpoint::kSharedMemoryStatus);
+    if (take(path, "register")) return end_with(Endpoint::kSharedMemoryRegister);
+    if (take(path, "unregister")) end_with(Endpoint::kSharedMemoryUnregister);
     return;
   }
   if (!take(path, "models")) return end_with(Endpoint::kServerMetadata);
@@ -80,7 +107,41 @@ void Route::read(std::string_view target) {
   if (take(path, "infer")) return end_with(Endpoint::kInfer);
   if (take(path, "ready")) return end_with(Endpoint::kModelReady);
   if (take(path, "graph")) return end_with(Endpoint::kModelGraph);
+  if (take(path, "config")) return end_with(Endpoint::kModelConfig);
+  if (take(path, "trace")) {
+    if (take(path, "setting")) end_with(Endpoint::kTraceSettings);
+    return;
+  }
   end_with(Endpoint::kModelMetadata);
+}
+
+// MODEL[/versions/V|/labels/L][:VERB|/metadata], where names hold no colon.
+void Route::read_tensorflow(std::string_view path) {
+  if (!take(path, "models")) return;
+  std::string_view verb;
+  if (const std::size_t colon = path.find(':'); colon != std::string_view::npos) {
+    verb = path.substr(colon + 1);
+    path = path.substr(0, colon);
+  }
+  if (!take_name(path, model)) return;
+  if (take(path, "versions")) {
+    if (!take_name(path, version) || version.size() > 18 ||
+        version.find_first_not_of("0123456789") != std::string::npos) {
+      return;
+    }
+    version.erase(0, std::min(version.find_first_not_of('0'), version.size() - 1));
+  } else if (take(path, "labels") && !take_name(path, label)) {
+    return;
+  }
+  const bool at_end = path.empty();
+  if (verb.empty()) {
+    if (at_end) endpoint = Endpoint::kTensorflowStatus;
+    if (path == "/metadata") endpoint = Endpoint::kTensorflowMetadata;
+  } else if (at_end) {
+    if (verb == "predict") endpoint = Endpoint::kPredict;
+    if (verb == "classify") endpoint = Endpoint::kClassify;
+    if (verb == "regress") endpoint = Endpoint::kRegress;
+  }
 }
 
 std::string_view allowed_methods(Endpoint endpoint) noexcept {
@@ -89,7 +150,19 @@ std::string_view allowed_methods(Endpoint endpoint) noexcept {
       return {};
     case Endpoint::kInfer:
     case Endpoint::kRepositoryIndex:
+    case Endpoint::kModelLoad:
+    case Endpoint::kModelUnload:
+    case Endpoint::kSharedMemoryRegister:
+    case Endpoint::kSharedMemoryUnregister:
+    case Endpoint::kPredict:
+    case Endpoint::kClassify:
+    case Endpoint::kRegress:
       return "POST";
+    case Endpoint::kTraceSettings:
+    case Endpoint::kLogSettings:
+    case Endpoint::kCudaSharedMemory:
+    case Endpoint::kMalformed:
+      return "GET, POST";
     default:
       return "GET, HEAD";
   }

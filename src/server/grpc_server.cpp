@@ -10,13 +10,18 @@
 
 #include "kerf/error.h"
 #include "server/grpc_inference_service.h"
+#include "server/grpc_tensorflow_services.h"
 
 namespace kerf::server {
 
 struct GrpcServer::Impl {
-  explicit Impl(protocol::Service& service) : inference(service) {}
+  explicit Impl(protocol::Service& service)
+      : inference(service), prediction(service), models(service), sessions(service) {}
 
   GrpcInferenceService inference;
+  GrpcPredictionService prediction;
+  GrpcModelService models;
+  GrpcSessionService sessions;
   int port = 0;
   std::unique_ptr<grpc::Server> server;
   std::jthread shutting_down;
@@ -44,6 +49,9 @@ GrpcServer::GrpcServer(protocol::Service& service, const std::string& address, s
                                 : fmt::format("[{}]:{}", address, port);
   builder.AddListeningPort(where, grpc::InsecureServerCredentials(), &impl_->port);
   builder.RegisterService(&impl_->inference);
+  builder.RegisterService(&impl_->prediction);
+  builder.RegisterService(&impl_->models);
+  builder.RegisterService(&impl_->sessions);
   impl_->server = builder.BuildAndStart();
   if (impl_->server == nullptr || impl_->port == 0) {
     throw Error(ErrorCode::kUnavailable, "cannot listen for gRPC: is the port in use?", where);

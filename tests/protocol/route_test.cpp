@@ -34,6 +34,22 @@ TEST(Route, ReadsTheProtocolsPaths) {
       {"/v2/models/ready/ready", Endpoint::kModelReady, "ready"},
       {"/v2/models/models", Endpoint::kModelMetadata, "models"},
       {"http://host:8000/v2/models/m/infer", Endpoint::kInfer, "m"},
+      {"/v2/models/m/versions/3/config", Endpoint::kModelConfig, "m", "3"},
+      {"/v2/repository/models/m/load", Endpoint::kModelLoad, "m"},
+      {"/v2/repository/models/my%20model/unload", Endpoint::kModelUnload, "my model"},
+      {"/v2/trace/setting", Endpoint::kTraceSettings},
+      {"/v2/models/m/trace/setting", Endpoint::kTraceSettings, "m"},
+      {"/v2/logging", Endpoint::kLogSettings},
+      {"/v2/systemsharedmemory/status", Endpoint::kSharedMemoryStatus},
+      {"/v2/systemsharedmemory/region/r/register", Endpoint::kSharedMemoryRegister},
+      {"/v2/systemsharedmemory/unregister", Endpoint::kSharedMemoryUnregister},
+      {"/v2/cudasharedmemory/region/r/register", Endpoint::kCudaSharedMemory},
+      {"/v1/models/m", Endpoint::kTensorflowStatus, "m"},
+      {"/v1/models/m/versions/007", Endpoint::kTensorflowStatus, "m", "7"},
+      {"/v1/models/m/labels/canary/metadata", Endpoint::kTensorflowMetadata, "m"},
+      {"/v1/models/my%20model:predict", Endpoint::kPredict, "my model"},
+      {"/v1/models/m/versions/3:classify", Endpoint::kClassify, "m", "3"},
+      {"/v1/models/m/labels/canary:regress?x=y", Endpoint::kRegress, "m"},
   };
   Route route;
   for (const Case& expected : cases) {
@@ -46,28 +62,24 @@ TEST(Route, ReadsTheProtocolsPaths) {
 
 TEST(Route, KnowsNoOtherPaths) {
   Route route;
-  for (const char* target : {"",
-                             "/",
-                             "*",
-                             "/v1",
-                             "/v2x",
-                             "/V2",
-                             "/v2/health",
-                             "/v2/health/lives",
-                             "/v2/models//infer",
-                             "/v2/models/m/infer/x",
-                             "/v2/models/m/infers",
-                             "/v2/models/m/versions",
-                             "/v2/models/%",
-                             "/v2/models/%4",
-                             "/v2/models/%zz",
-                             "/v2/models/m/versions//infer",
-                             "/v2/../v2",
-                             "/v2/repository",
-                             "/v2/metrics",
-                             "http://host"}) {
+  for (const char* target :
+       {"", "/", "*", "/v2x", "/V2", "/v2/health", "/v2/health/lives", "/v2/models//infer",
+        "/v2/models/m/infer/x", "/v2/models/m/infers", "/v2/models/m/versions", "/v2/models/%",
+        "/v2/models/%4", "/v2/models/%zz", "/v2/models/m/versions//infer", "/v2/../v2",
+        "/v2/repository", "/v2/metrics", "http://host"}) {
     route.read(target);
     EXPECT_EQ(route.endpoint, Endpoint::kUnknown) << target;
+  }
+}
+
+TEST(Route, TakesWhatIsUnderV1ForMalformedCalls) {
+  Route route;
+  for (const char* target :
+       {"/v1", "/v1/models", "/v1/models/:predict", "/v1/models/m:explain", "/v1/models/m:predict/",
+        "/v1/models/m/versions/x:predict", "/v1/models/m/versions/12345678901234567890",
+        "/v1/models/m/versions/1/labels/l", "/v1/models/m/metadata:predict", "/v1/models/%zz"}) {
+    route.read(target);
+    EXPECT_EQ(route.endpoint, Endpoint::kMalformed) << target;
   }
 }
 

@@ -2,59 +2,19 @@
 the forms in which tritonclient.grpc, KServe's clients and grpcurl send their calls."""
 import array
 import pathlib
-import re
 import struct
-import subprocess
-import sys
-import tempfile
-import threading
 import unittest
 
 import grpc
 
 import kerf
+from served import Server
 
-STUBS = tempfile.TemporaryDirectory()
-unittest.addModuleCleanup(STUBS.cleanup)
-PROTOS = kerf.SOURCE / "proto"
-subprocess.run(
-    ["protoc", f"--proto_path={PROTOS}", f"--python_out={STUBS.name}", f"--grpc_out={STUBS.name}",
-     "--plugin=protoc-gen-grpc=/usr/bin/grpc_python_plugin",
-     *map(str, sorted(PROTOS.rglob("*.proto")))], check=True)
-sys.path.insert(0, STUBS.name)
-
-from inference import grpc_service_pb2 as oip  # noqa: E402
-from inference import grpc_service_pb2_grpc as oip_grpc  # noqa: E402
+# Generated when `served` was imported.
+from inference import grpc_service_pb2 as oip
+from inference import grpc_service_pb2_grpc as oip_grpc
 
 DATATYPES = {"<i4": "INT32", "<f4": "FP32"}
-
-
-class Server:
-    """`kerf serve` on free ports."""
-
-    def __init__(self, *arguments):
-        self.process = subprocess.Popen(
-            [kerf.KERF, "serve", *map(str, arguments), "--port", "0"],
-            stderr=subprocess.PIPE, text=True)
-        said = ""
-        self.http = self.grpc = None
-        while self.http is None or self.grpc is None:
-            line = self.process.stderr.readline()
-            if not line:
-                raise AssertionError(f"the server did not start: {said}")
-            said += line
-            if (found := re.search(r"listening for gRPC on port (\d+)", line)):
-                self.grpc = f"127.0.0.1:{found[1]}"
-            if (found := re.search(r"listening on (http://[\d.:]*\d)", line)):
-                self.http = found[1]
-        self.reader = threading.Thread(target=self.process.stderr.read)
-        self.reader.start()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
-        self.reader.join()
-        self.process.stderr.close()
 
 
 def input_tensor(name, values, raw=True):
