@@ -56,10 +56,35 @@ SAVED_MODELS = [
 ]
 
 
+# TensorFlow Serving's JSON bodies, each behind a byte that picks the signature.
+PREDICTS = [
+    b'\0{"instances":[{"a":[1,2.5],"b":3,"c_bytes":["x"]},{"a":[0,-1e3],"b":4,"c_bytes":[{"b64":"eQ=="}]}]}',
+    b'\x03{"signature_name":"cut","instances":[[1,2],[3,4]]}',
+    b'\x02{"inputs":{"c_bytes":[["a"],["b"]]}}',
+    b'\x04{"inputs":[1,2,3]}',
+    b'\x0f{"context":{"a":1.5},"examples":[{"b":[1,2]},{"b":[{"b64":"eA=="}]}]}',
+]
+
+# gRPC messages: a ModelInferRequest with raw and one with typed contents; a TensorProto each way.
+PROTOBUFS = [
+    b"\0" + field(1, b"m") + field(5, field(1, b"x") + field(2, b"FP32") + field(3, b"\x01\x02"))
+    + field(6, field(1, b"y") + field(2, field(1, b"classification") + field(2, field(2, 3))))
+    + field(7, b"\0\0\x80\x3f\0\0\0\x40"),
+    b"\0" + field(5, field(1, b"x") + field(2, b"INT8") + field(3, b"\x02")
+                  + field(5, field(2, b"\x01\x02"))),
+    b"\x01" + field(1, 1) + field(2, field(2, field(1, 2))) + field(5, b"\0\0\x80\x3f"),
+    b"\x01" + field(1, 7) + field(2, field(2, field(1, 2))) + field(4, b"\x01\x02abc"),
+]
+
+
 def main(data: pathlib.Path, corpus: pathlib.Path) -> None:
     for i, (message, blobs) in enumerate(MESSAGES):
         size = len(message).to_bytes(2, "little")
         (corpus / "http_infer" / f"message{i}").write_bytes(size + message + blobs)
+    for i, body in enumerate(PREDICTS):
+        (corpus / "predict_json" / f"body{i}").write_bytes(body)
+    for i, message in enumerate(PROTOBUFS):
+        (corpus / "protobuf" / f"message{i}").write_bytes(message)
     size = len(TFJS[0]).to_bytes(2, "little")
     (corpus / "tfjs" / "model").write_bytes(size + TFJS[0] + TFJS[1])
     for i, part in enumerate(SAVED_MODELS):
