@@ -43,6 +43,53 @@ void add_config(const std::vector<TensorInfo>& infos, bool batched, Tensors& ten
   }
 }
 
+void set_duration(inference::StatisticDuration& duration, std::uint64_t count, std::uint64_t ns) {
+  duration.set_count(count);
+  duration.set_ns(ns);
+}
+
+void add_statistics(const serving::ServedModel& model,
+                    inference::ModelStatisticsResponse& response) {
+  std::uint64_t rows = 0;
+  std::uint64_t runs = 0;
+  std::uint64_t succeeded = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t waited = 0;
+  std::uint64_t waited_ns = 0;
+  std::uint64_t computed_ns = 0;
+  std::uint64_t hits = 0;
+  std::uint64_t misses = 0;
+  for (const auto& cut : model.statistics()) {
+    const serving::StatisticsCounts counts = cut->statistics.read();
+    rows += counts.rows.sum;
+    runs += counts.runs();
+    succeeded += counts.requests[static_cast<std::size_t>(serving::Outcome::kOk)];
+    failed += counts.errors();
+    waited += counts.queue.count();
+    waited_ns += counts.queue.sum;
+    computed_ns += counts.compute.sum;
+    hits += counts.cache_hits;
+    misses += counts.cache_misses;
+  }
+  inference::ModelStatistics& of_model = *response.add_model_stats();
+  of_model.set_name(model.name());
+  of_model.set_version(model.version());
+  of_model.set_inference_count(rows);
+  of_model.set_execution_count(runs);
+  inference::InferStatistics& of_requests = *of_model.mutable_inference_stats();
+  set_duration(*of_requests.mutable_success(), succeeded, waited_ns + computed_ns);
+  set_duration(*of_requests.mutable_fail(), failed, 0);
+  set_duration(*of_requests.mutable_queue(), waited, waited_ns);
+  set_duration(*of_requests.mutable_compute_input(), 0, 0);
+  set_duration(*of_requests.mutable_compute_infer(), runs, computed_ns);
+  set_duration(*of_requests.mutable_compute_output(), 0, 0);
+  set_duration(*of_requests.mutable_cache_hit(), hits, 0);
+  set_duration(*of_requests.mutable_cache_miss(), misses, 0);
+  inference::MemoryUsage& memory = *of_model.add_memory_usage();
+  memory.set_type("CPU");
+  memory.set_byte_size(model.model().memory_bytes());
+}
+
 bool has_batch(const TensorInfo& info) {
   return info.shape.rank() != 0 && info.shape[0] == Shape::kUnknown;
 }
@@ -69,9 +116,9 @@ void answer(const Service&, const inference::ServerMetadataRequest&,
             inference::ServerMetadataResponse& response) {
   response.set_name("kerf");
   response.set_version(std::string(kVersion));
-  for (const char* extension :
-       {"binary_tensor_data", "classification", "model_configuration", "model_repository",
-        "parameters", "schedule_policy", "system_shared_memory", "tensor_addresses"}) {
+  for (const char* extension : {"binary_tensor_data", "classification", "model_configuration",
+                                "model_repository", "parameters", "schedule_policy", "statistics",
+                                "system_shared_memory", "tensor_addresses"}) {
     response.add_extensions(extension);
   }
 }
@@ -117,6 +164,22 @@ void answer(const Service& service, const inference::ModelConfigRequest& request
   if (batched && batching.max_rows > 1) {
     config.mutable_dynamic_batching()->set_max_queue_delay_microseconds(
         static_cast<std::uint64_t>(batching.delay.count()));
+  }
+}
+
+void answer(const Service& service, const inference::ModelStatisticsRequest& request,
+            inference::ModelStatisticsResponse& response) {
+  const auto models = service.repository->snapshot();
+  const auto& wanted = request.version();
+  for (const auto& [name, entry] : models->models()) {
+    if (!request.name().empty() && name != request.name()) continue;
+    for (const serving::ModelVersion& version : entry.versions) {
+      if (version.model == nullptr || (!wanted.empty() && version.version != wanted)) continue;
+      add_statistics(*version.model, response);
+    }
+  }
+  if (response.model_stats().empty() && !request.name().empty()) {
+    throw models->absence(request.name(), wanted);
   }
 }
 

@@ -220,6 +220,14 @@ void Exchange::answer_control() {
       answer(service_, request, response);
       return append_message(out, response.config(), JsonStyle::kTriton);
     }
+    case Endpoint::kStatistics: {
+      inference::ModelStatisticsRequest request;
+      request.set_name(route_.model);
+      request.set_version(route_.version);
+      inference::ModelStatisticsResponse response;
+      answer(service_, request, response);
+      return append_message(out, response, JsonStyle::kTriton);
+    }
     case Endpoint::kTraceSettings: {
       if (post) refuse_settings(request_, "this server records no traces");
       out.append(

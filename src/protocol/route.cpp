@@ -102,12 +102,17 @@ void Route::read(std::string_view target) {
     endpoint = Endpoint::kModels;
     return;
   }
+  if (path == "/stats") {  // so a model of this name has no metadata
+    endpoint = Endpoint::kStatistics;
+    return;
+  }
   if (!take_name(path, model)) return;
   if (take(path, "versions") && !take_name(path, version)) return;
   if (take(path, "infer")) return end_with(Endpoint::kInfer);
   if (take(path, "ready")) return end_with(Endpoint::kModelReady);
   if (take(path, "graph")) return end_with(Endpoint::kModelGraph);
   if (take(path, "config")) return end_with(Endpoint::kModelConfig);
+  if (take(path, "stats")) return end_with(Endpoint::kStatistics);
   if (take(path, "trace")) {
     if (take(path, "setting")) end_with(Endpoint::kTraceSettings);
     return;

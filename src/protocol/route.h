@@ -24,6 +24,7 @@ enum class Endpoint : std::uint8_t {
   kModelReady,
   kModelMetadata,
   kModelConfig,
+  kStatistics,  // of one model or, at /v2/models/stats, of all
   kModelGraph,
   kInfer,
   // TensorFlow Serving's, below /v1/models.

@@ -57,6 +57,8 @@ class GrpcInferenceService final : public GrpcInferenceMethods {
                          inference::ModelMetadataResponse* response) override;
   Reactor* ModelConfig(Context* context, const inference::ModelConfigRequest* request,
                        inference::ModelConfigResponse* response) override;
+  Reactor* ModelStatistics(Context* context, const inference::ModelStatisticsRequest* request,
+                           inference::ModelStatisticsResponse* response) override;
   Reactor* RepositoryIndex(Context* context, const inference::RepositoryIndexRequest* request,
                            inference::RepositoryIndexResponse* response) override;
   Reactor* RepositoryModelLoad(Context* context,

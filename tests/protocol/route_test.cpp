@@ -40,6 +40,8 @@ TEST(Route, ReadsTheProtocolsPaths) {
       {"/v2/trace/setting", Endpoint::kTraceSettings},
       {"/v2/models/m/trace/setting", Endpoint::kTraceSettings, "m"},
       {"/v2/logging", Endpoint::kLogSettings},
+      {"/v2/models/stats", Endpoint::kStatistics},
+      {"/v2/models/m/versions/3/stats", Endpoint::kStatistics, "m", "3"},
       {"/v2/systemsharedmemory/status", Endpoint::kSharedMemoryStatus},
       {"/v2/systemsharedmemory/region/r/register", Endpoint::kSharedMemoryRegister},
       {"/v2/systemsharedmemory/unregister", Endpoint::kSharedMemoryUnregister},

@@ -90,6 +90,15 @@ class Grpc(kerf.TestCase):
         self.assertIn(("recommender", "1", "READY"),
                       [(m.name, m.version, m.state) for m in index.models])
 
+    def test_statistics(self):
+        def rows():
+            stats, = self.stub.ModelStatistics(
+                oip.ModelStatisticsRequest(name="recommender")).model_stats
+            return stats.inference_count
+        before = rows()
+        self.stub.ModelInfer(self.request())
+        self.assertEqual(rows() - before, self.truth["dense_final"].shape[0])
+
     def test_raw_contents_as_tritonclient_sends_them(self):
         request = self.request(id="my-id")
         request.outputs.add(name="dense_final")

@@ -214,6 +214,24 @@ class RestOfOpenInference(TestCase):
             scores = self.truth.values[4 * i:4 * i + 4]
             self.assertEqual(int(text.split(":")[1]), scores.index(max(scores)))
 
+    def test_statistics(self):
+        def count():
+            stats, = self.ask("GET", "/v2/models/recommender/versions/1/stats")["model_stats"]
+            self.assertEqual((stats["name"], stats["version"]), ("recommender", "1"))
+            self.assertGreater(stats["memory_usage"][0]["byte_size"], 0)
+            return (stats["inference_count"], stats["execution_count"],
+                    stats["inference_stats"]["compute_infer"]["ns"])
+        before = count()
+        self.ask("POST", "/v2/models/recommender/infer", {
+            "inputs": [{"name": "concat", "datatype": "FP32", "shape": [3, 18],
+                        "data": [0.0] * 54}]})
+        after = count()
+        self.assertEqual((after[0] - before[0], after[1] - before[1]), (3, 1))
+        self.assertGreater(after[2], before[2])
+        everything = self.ask("GET", "/v2/models/stats")["model_stats"]
+        self.assertEqual({stats["name"] for stats in everything}, {"recommender", "classifier"})
+        self.ask("GET", "/v2/models/nothing/stats", None, 404)
+
     def test_shared_memory_is_off(self):
         self.ask("GET", "/v2/systemsharedmemory/status", None, 501)
         self.ask("POST", "/v2/systemsharedmemory/region/r/register", {"key": "/r"}, 501)
