@@ -78,6 +78,8 @@ KernelPtr make_kernel(const program::Tile& op, const KernelSpec& spec);
 KernelPtr make_kernel(const program::Resample& op, const KernelSpec& spec);
 KernelPtr make_kernel(const program::ArgReduce& op, const KernelSpec& spec);
 KernelPtr make_kernel(const program::Cumulate& op, const KernelSpec& spec);
+KernelPtr make_kernel(const program::ArgSort& op, const KernelSpec& spec);
+KernelPtr make_kernel(const program::TakeAlong& op, const KernelSpec& spec);
 KernelPtr make_kernel(const program::Cast& op, const KernelSpec& spec);
 KernelPtr make_kernel(const program::Recurrent& op, const KernelSpec& spec);
 KernelPtr make_kernel(const program::ConvLstm& op, const KernelSpec& spec);

@@ -208,13 +208,8 @@ ValueId parametric_relu(LayerCall& call, ValueId x, const Config& config, std::s
       shape[static_cast<std::size_t>(axis - 1)] = 1;
     }
   }
-  program::ProgramBuilder& ops = call.ops();
-  using Binary = program::Binary;
-  const ValueId alpha = call.weight(std::move(weight_name), shape);
-  const ValueId zero = call.scalar(0);
-  const ValueId scaled = ops.append(Binary{Binary::Kind::kMultiply}, {alpha, x});
-  const ValueId positive = ops.append(Binary{Binary::Kind::kGreater}, {x, zero});
-  return ops.append(program::Select{}, {positive, x, scaled});
+  return call.ops().append(program::Binary{program::Binary::Kind::kSlope},
+                           {x, call.weight(std::move(weight_name), shape)});
 }
 
 }  // namespace kerf::layers

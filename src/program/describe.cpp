@@ -10,7 +10,7 @@ namespace kerf::program {
 namespace {
 
 std::string_view function_name(Function function) {
-  static constexpr std::array<std::string_view, static_cast<std::size_t>(Function::kErf) + 1>
+  static constexpr std::array<std::string_view, static_cast<std::size_t>(Function::kFloat8) + 1>
       kNames{"identity",     "relu",
              "elu",          "selu",
              "celu",         "gelu",
@@ -36,15 +36,18 @@ std::string_view function_name(Function function) {
              "arccosh",      "arctanh",
              "floor",        "ceil",
              "round",        "truncate",
-             "erf"};
+             "erf",          "erfc",
+             "erfinv",       "cbrt",
+             "exp2",         "float8"};
   return kNames[static_cast<std::size_t>(function)];
 }
 
 std::string_view binary_name(Binary::Kind kind) {
   static constexpr std::array<std::string_view, static_cast<std::size_t>(Binary::Kind::kOr) + 1>
-      kNames{"add",     "subtract",      "multiply", "divide",     "maximum", "minimum",
-             "power",   "floor_divide",  "modulo",   "arctan2",    "equal",   "not_equal",
-             "greater", "greater_equal", "less",     "less_equal", "and",     "or"};
+      kNames{"add",     "subtract",      "multiply",   "divide",      "maximum", "minimum",
+             "power",   "floor_divide",  "modulo",     "arctan2",     "slope",   "bit_and",
+             "bit_or",  "bit_xor",       "shift_left", "shift_right", "equal",   "not_equal",
+             "greater", "greater_equal", "less",       "less_equal",  "and",     "or"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -200,6 +203,7 @@ struct Attributes {
     return fmt::format(" {} along {}", op.kind == Cumulate::Kind::kSum ? "sum" : "product",
                        op.axis);
   }
+  std::string operator()(const ArgSort& op) const { return op.descending ? " downwards" : ""; }
   std::string operator()(const Cast& op) const { return fmt::format(" to {}", dtype_name(op.to)); }
   std::string operator()(const Recurrent& op) const {
     static constexpr std::array<std::string_view, 4> kCells{"simple", "lstm", "gru",

@@ -112,6 +112,7 @@ struct OperandCount {
   std::size_t operator()(const MatMul&) const { return 2; }
   std::size_t operator()(const Binary&) const { return 2; }
   std::size_t operator()(const Gather&) const { return 2; }
+  std::size_t operator()(const TakeAlong&) const { return 2; }
   std::size_t operator()(const Select&) const { return 3; }
   std::size_t operator()(const Affine&) const { return 3; }
   std::size_t operator()(const Reshape& op) const { return operand_count(op); }
@@ -297,7 +298,11 @@ struct Infer {
       fail(fmt::format("{} and {} tensors cannot be combined", dtype_name(x().dtype),
                        dtype_name(b.dtype)));
     }
-    if (op.kind == Binary::Kind::kArctan2) require_float(x(), "the input");
+    using Kind = Binary::Kind;
+    if (op.kind == Kind::kArctan2 || op.kind == Kind::kSlope) require_float(x(), "the input");
+    if (op.kind >= Kind::kBitAnd && op.kind <= Kind::kShiftRight && !is_integer(x().dtype)) {
+      fail(fmt::format("{} tensors have no bits to combine", dtype_name(x().dtype)));
+    }
     if (op.kind >= Binary::Kind::kAnd && x().dtype != DType::kBool) {
       fail(fmt::format("and and or need bool tensors, not {}", dtype_name(x().dtype)));
     }
@@ -476,6 +481,24 @@ struct Infer {
     axis_of(op.axis, x().shape.rank());
     if (x().dtype == DType::kBool) fail("sums and products need numbers, not bools");
     return {x()};
+  }
+  std::vector<ValueType> operator()(const ArgSort&) const {
+    axis_of(-1, x().shape.rank());
+    return {{DType::kInt32, x().shape}};
+  }
+  std::vector<ValueType> operator()(const TakeAlong&) const {
+    const ValueType& ids = operands[1];
+    Shape result = x().shape;
+    const bool fits = result.rank() != 0 && ids.shape.rank() == result.rank();
+    if (ids.dtype != DType::kInt32 && ids.dtype != DType::kInt64) {
+      fail(fmt::format("places are integers, not {}", dtype_name(ids.dtype)));
+    }
+    if (fits) result[result.rank() - 1] = ids.shape.back();
+    if (!fits || !compatible(result, ids.shape)) {
+      fail(fmt::format("places of shape {} do not fit a tensor of shape {}", ids.shape.to_string(),
+                       x().shape.to_string()));
+    }
+    return {{x().dtype, result}};
   }
   std::vector<ValueType> operator()(const Cast& op) const { return {{op.to, x().shape}}; }
   std::vector<ValueType> operator()(const Recurrent& op) const;
@@ -805,7 +828,8 @@ double flops(const Op& op, const std::vector<ValueType>& operands,
                           std::holds_alternative<Transpose>(op) ||
                           std::holds_alternative<Concat>(op) || std::holds_alternative<Slice>(op) ||
                           std::holds_alternative<Pad>(op) || std::holds_alternative<Tile>(op) ||
-                          std::holds_alternative<Gather>(op) || std::holds_alternative<Cast>(op);
+                          std::holds_alternative<Gather>(op) || std::holds_alternative<Cast>(op) ||
+                          std::holds_alternative<TakeAlong>(op);
   if (const auto* resample = std::get_if<Resample>(&op)) {
     if (resample->kind == Resample::Kind::kNearest) return 0;
     static constexpr std::array<double, 7> kTaps{0, 2, 4, 6, 10, 1, 1};

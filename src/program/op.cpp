@@ -12,7 +12,7 @@ std::string_view op_name(const Op& op) noexcept {
       "Chain",     "Softmax", "Sparsemax", "LayerNorm",     "L2Normalize",   "Gather",
       "Transpose", "Reshape", "Concat",    "Slice",         "Pad",           "Tile",
       "Resample",  "Cast",    "Recurrent", "ConvLstm",      "Attention",     "ArgReduce",
-      "Cumulate"};
+      "Cumulate",  "ArgSort", "TakeAlong"};
   return kNames[op.index()];
 }
 

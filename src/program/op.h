@@ -69,6 +69,11 @@ enum class Function : std::uint8_t {
   kRound,  // halves to even
   kTruncate,
   kErf,
+  kErfc,
+  kErfinv,
+  kCbrt,
+  kExp2,
+  kFloat8,  // the nearest float of 8 bits, 4 of exponent, without infinity (E4M3FN)
 };
 
 struct Activation {
@@ -181,6 +186,12 @@ struct Binary {
     kFloorDivide,
     kModulo,   // has the sign of b
     kArctan2,  // floats only
+    kSlope,    // a > 0: a, else a * b; floats only
+    kBitAnd,   // integers only, as the four that follow
+    kBitOr,
+    kBitXor,
+    kShiftLeft,
+    kShiftRight,
     kEqual,
     kNotEqual,
     kGreater,
@@ -336,6 +347,17 @@ struct ArgReduce {
   std::int64_t axis = -1;
   friend bool operator==(const ArgReduce&, const ArgReduce&) = default;
 };
+// x -> the places (int32) of its elements along the last axis in ascending order, or descending;
+// equal ones keep theirs. A NaN is larger than every number.
+struct ArgSort {
+  bool descending = false;
+  friend bool operator==(const ArgSort&, const ArgSort&) = default;
+};
+// x (..., n), ids (..., m) of int32 or int64 -> (..., m): x[..., ids]. Negative ids count from the
+// end; one outside of x is an error of the request.
+struct TakeAlong {
+  friend bool operator==(const TakeAlong&, const TakeAlong&) = default;
+};
 // x -> the sums or products of all elements up to each along `axis`.
 struct Cumulate {
   enum class Kind : std::uint8_t { kSum, kProduct } kind = Kind::kSum;
@@ -397,10 +419,11 @@ struct Attention {
   friend bool operator==(const Attention&, const Attention&) = default;
 };
 
-using Op = std::variant<Linear, MatMul, Conv, DepthwiseConv, ConvTranspose, Pool, Reduce, Unary,
-                        Binary, Not, Select, Affine, Chain, Softmax, Sparsemax, LayerNorm,
-                        L2Normalize, Gather, Transpose, Reshape, Concat, Slice, Pad, Tile, Resample,
-                        Cast, Recurrent, ConvLstm, Attention, ArgReduce, Cumulate>;
+using Op =
+    std::variant<Linear, MatMul, Conv, DepthwiseConv, ConvTranspose, Pool, Reduce, Unary, Binary,
+                 Not, Select, Affine, Chain, Softmax, Sparsemax, LayerNorm, L2Normalize, Gather,
+                 Transpose, Reshape, Concat, Slice, Pad, Tile, Resample, Cast, Recurrent, ConvLstm,
+                 Attention, ArgReduce, Cumulate, ArgSort, TakeAlong>;
 
 // "Linear", "Conv", ...
 std::string_view op_name(const Op& op) noexcept;

@@ -73,7 +73,7 @@ const std::vector<Shape>& shapes() {
 
 std::vector<Activation> activations() {
   std::vector<Activation> all;
-  for (int i = 0; i <= static_cast<int>(Function::kErf); ++i) {
+  for (int i = 0; i <= static_cast<int>(Function::kFloat8); ++i) {
     all.push_back({static_cast<Function>(i), 0.5F, 2.0F, 0.25F});
   }
   all.push_back({Function::kRelu, 0, kInfinity, 0});
@@ -109,7 +109,10 @@ TEST(Kernels, BinaryOfEveryDtype) {
   for (int i = 0; i <= static_cast<int>(Binary::Kind::kOr); ++i) {
     const auto kind = static_cast<Binary::Kind>(i);
     const bool arithmetic = kind == Binary::Kind::kSubtract || kind == Binary::Kind::kDivide ||
-                            kind == Binary::Kind::kPower || kind == Binary::Kind::kArctan2;
+                            kind == Binary::Kind::kPower || kind == Binary::Kind::kArctan2 ||
+                            kind == Binary::Kind::kSlope;
+    // Of integers alone: see their test.
+    if (kind >= Binary::Kind::kBitAnd && kind <= Binary::Kind::kShiftRight) continue;
     // Exact or wrong: see the test of remainders.
     if (kind == Binary::Kind::kFloorDivide || kind == Binary::Kind::kModulo) continue;
     for (const DType dtype : {DType::kFloat32, DType::kFloat64, DType::kInt32, DType::kInt64,
@@ -119,7 +122,8 @@ TEST(Kernels, BinaryOfEveryDtype) {
       if (logic && dtype != DType::kBool) continue;
       // Integer quotients truncate, and powers overflow: see the test of integers.
       if (arithmetic && dtype != DType::kFloat32 && dtype != DType::kFloat64) continue;
-      if (kind == Binary::Kind::kArctan2 && dtype != DType::kFloat32) continue;
+      const bool floats = kind == Binary::Kind::kArctan2 || kind == Binary::Kind::kSlope;
+      if (floats && dtype != DType::kFloat32) continue;
       for (const Shape& shape : {Shape{}, Shape{3, 5}, Shape{2, 0}, Shape{67}, Shape{20, 1009}}) {
         Tensor a = random.tensor(dtype, shape);
         const Tensor b = random.tensor(dtype, shape);
@@ -130,6 +134,20 @@ TEST(Kernels, BinaryOfEveryDtype) {
           continue;
         check(Binary{kind}, {a, b});
       }
+    }
+  }
+}
+
+TEST(Kernels, CombinesBits) {
+  const std::vector<std::int32_t> a{0, 1, 5, -1, -6, 1 << 20};
+  const std::vector<std::int32_t> b{3, 4, 1, 2, 1, 7};
+  for (const DType dtype : {DType::kInt32, DType::kInt64}) {
+    for (const auto kind : {Binary::Kind::kBitAnd, Binary::Kind::kBitOr, Binary::Kind::kBitXor,
+                            Binary::Kind::kShiftLeft, Binary::Kind::kShiftRight}) {
+      check(Binary{kind},
+            {Tensor::of<std::int32_t>(DType::kInt32, {6}, a).cast(dtype),
+             Tensor::of<std::int32_t>(DType::kInt32, {6}, b).cast(dtype)},
+            0);
     }
   }
 }
@@ -450,6 +468,27 @@ TEST(Kernels, Resample) {
   check(program::Resample{.kind = Kind::kLinear, .axis = 2, .factor = 2},
         {random.floats({2, 40, 50, 33})}, 1e-5);
   check(program::Resample{.axis = 1, .factor = 2}, {random.floats({2, 40, 50, 33})}, 0);
+}
+
+TEST(Kernels, SortsAndTakes) {
+  Random random;
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const bool descending : {false, true}) {
+    for (const Shape& shape : shapes()) {
+      if (shape.rank() == 0 || shape.element_count() > 1000) continue;
+      for (const DType dtype : {DType::kFloat32, DType::kInt32, DType::kInt64, DType::kBool}) {
+        check(program::ArgSort{descending}, {random.tensor(dtype, shape)}, 0);
+      }
+    }
+    check(program::ArgSort{descending},
+          {Tensor::floats({6}, std::vector<float>{3, nan, -1, 3, nan, 7})}, 0);
+  }
+  const Tensor ids = Tensor::of<std::int32_t>(DType::kInt32, {2, 3},
+                                              std::vector<std::int32_t>{0, -1, 2, 4, 4, -5});
+  for (const DType dtype : {DType::kFloat32, DType::kInt64, DType::kBool}) {
+    check(program::TakeAlong{}, {random.tensor(dtype, {2, 5}), ids}, 0);
+    check(program::TakeAlong{}, {random.tensor(dtype, {2, 5}), ids.cast(DType::kInt64)}, 0);
+  }
 }
 
 TEST(Kernels, ArgReduceAndCumulate) {

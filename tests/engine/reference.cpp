@@ -37,6 +37,18 @@ double combine(Binary::Kind kind, double a, double b) {
       return a - b * std::floor(a / b);
     case Binary::Kind::kArctan2:
       return std::atan2(a, b);
+    case Binary::Kind::kSlope:
+      return a > 0 ? a : a * b;
+    case Binary::Kind::kBitAnd:
+      return static_cast<double>(static_cast<std::int64_t>(a) & static_cast<std::int64_t>(b));
+    case Binary::Kind::kBitOr:
+      return static_cast<double>(static_cast<std::int64_t>(a) | static_cast<std::int64_t>(b));
+    case Binary::Kind::kBitXor:
+      return static_cast<double>(static_cast<std::int64_t>(a) ^ static_cast<std::int64_t>(b));
+    case Binary::Kind::kShiftLeft:
+      return std::ldexp(a, static_cast<int>(b));
+    case Binary::Kind::kShiftRight:
+      return std::floor(std::ldexp(a, -static_cast<int>(b)));
     case Binary::Kind::kEqual:
       return a == b ? 1 : 0;
     case Binary::Kind::kNotEqual:
@@ -358,6 +370,37 @@ void compute(const program::ArgReduce& op, Operands x, Results y) {
   });
 }
 
+void compute(const program::ArgSort& op, Operands x, Results y) {
+  const std::size_t axis = x[0].shape.rank() - 1;
+  const auto above = [&](double a, double b) { return a > b || (std::isnan(a) && !std::isnan(b)); };
+  for_each(y[0].shape, [&](const Index& i) {
+    // An element's place in the order is how many come before it.
+    const std::vector<double> numbers = line(x[0], i, axis);
+    const auto own = static_cast<std::size_t>(i[axis]);
+    std::int64_t before = 0;
+    for (std::size_t j = 0; j < numbers.size(); ++j) {
+      const bool first =
+          op.descending ? above(numbers[j], numbers[own]) : above(numbers[own], numbers[j]);
+      const bool second =
+          op.descending ? above(numbers[own], numbers[j]) : above(numbers[j], numbers[own]);
+      if (first || (!second && j < own)) ++before;
+    }
+    Index to = i;
+    to[axis] = before;
+    y[0][to] = static_cast<double>(i[axis]);
+  });
+}
+
+void compute(const program::TakeAlong&, Operands x, Results y) {
+  const std::size_t axis = x[0].shape.rank() - 1;
+  for_each(y[0].shape, [&](const Index& i) {
+    Index from = i;
+    from[axis] = static_cast<std::int64_t>(x[1][i]);
+    if (from[axis] < 0) from[axis] += x[0].shape[axis];
+    y[0][i] = x[0][from];
+  });
+}
+
 void compute(const program::Cumulate& op, Operands x, Results y) {
   const std::size_t axis = positive(op.axis, x[0].shape);
   const bool sum = op.kind == program::Cumulate::Kind::kSum;
@@ -501,6 +544,35 @@ double apply(const program::Activation& f, double x) {
       return std::trunc(x);
     case Function::kErf:
       return std::erf(x);
+    case Function::kErfc:
+      return std::erfc(x);
+    case Function::kErfinv: {
+      // By halving: erf grows.
+      if (!(std::abs(x) < 1)) return std::abs(x) == 1 ? x * HUGE_VAL : NAN;
+      double low = -6;
+      double high = 6;
+      for (int i = 0; i < 100; ++i) {
+        const double middle = (low + high) / 2;
+        (std::erf(middle) < x ? low : high) = middle;
+      }
+      return low;
+    }
+    case Function::kCbrt:
+      return std::cbrt(x);
+    case Function::kExp2:
+      return std::exp2(x);
+    case Function::kFloat8: {
+      // Among all that there are.
+      double best = 0;
+      for (int bits = 0; bits < 127; ++bits) {
+        const int mantissa = bits % 8;
+        const double value =
+            bits < 8 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, bits / 8 - 10);
+        const double closer = std::abs(std::abs(x) - value) - std::abs(std::abs(x) - best);
+        if (closer < 0 || (closer == 0 && bits % 2 == 0)) best = value;
+      }
+      return std::isnan(x) ? x : std::copysign(best, x);
+    }
   }
   return x;
 }

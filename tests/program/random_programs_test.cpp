@@ -66,7 +66,7 @@ class Grower {
     const auto rank = static_cast<std::int64_t>(shape.rank());
     const bool image = rank == 4 && shape[1] > 2 && shape[2] > 2;
     using Kind = Binary::Kind;
-    switch (below(15)) {
+    switch (below(16)) {
       case 0:
         return keep(p_.linear(x, 4));
       case 1:
@@ -114,6 +114,12 @@ class Grower {
           return keep(p_.add(Reduce{Reduce::Kind::kMean, {axis}, true}, {x}));
         }
         return keep(p_.add(Concat{axis}, {x, beside(x)}));
+      }
+      case 14: {
+        const std::int64_t axis = 1 + below(static_cast<int>(rank) - 1);
+        if (shape[static_cast<std::size_t>(axis)] > 12) return;
+        const auto kind = below(2) == 0 ? Resample::Kind::kNearest : Resample::Kind::kLinear;
+        return keep(p_.add(Resample{.kind = kind, .axis = axis, .factor = 2}, {x}));
       }
       default:
         if (!image) return keep(p_.add(Softmax{}, {x}));

@@ -55,6 +55,7 @@ T combine(T a, T b) noexcept {
     return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
   }
   if constexpr (kKind == Kind::kArctan2) return std::atan2(a, b);
+  if constexpr (kKind == Kind::kSlope) return a > 0 ? a : a * b;
   return std::pow(a, b);
 }
 
@@ -82,6 +83,14 @@ T combine(T a, T b) noexcept {
   if constexpr (kKind == Kind::kMaximum) return std::max(a, b);
   if constexpr (kKind == Kind::kMinimum) return std::min(a, b);
   if constexpr (kKind == Kind::kPower) return power(a, b);
+  if constexpr (kKind == Kind::kBitAnd) return static_cast<T>(x & y);
+  if constexpr (kKind == Kind::kBitOr) return static_cast<T>(x | y);
+  if constexpr (kKind == Kind::kBitXor) return static_cast<T>(x ^ y);
+  constexpr std::uint64_t kBits = sizeof(T) * 8;
+  if constexpr (kKind == Kind::kShiftLeft) return y < kBits ? static_cast<T>(x << y) : T{0};
+  if constexpr (kKind == Kind::kShiftRight) {
+    return y < kBits ? static_cast<T>(a >> y) : static_cast<T>(a < 0 ? -1 : 0);
+  }
   if (b == 0) return 0;
   if (std::is_signed_v<T> && b == static_cast<T>(-1)) {
     return kKind == Kind::kModulo ? T{0} : static_cast<T>(0 - x);
@@ -187,6 +196,36 @@ KernelPtr make_binary(Kind kind, const KernelSpec& spec) {
     case Kind::kArctan2:
       if constexpr (std::is_floating_point_v<T>) {
         return std::make_unique<BinaryKernel<Kind::kArctan2, T>>(spec);
+      }
+      break;
+    case Kind::kSlope:
+      if constexpr (std::is_floating_point_v<T>) {
+        return std::make_unique<BinaryKernel<Kind::kSlope, T>>(spec);
+      }
+      break;
+    case Kind::kBitAnd:
+      if constexpr (std::is_integral_v<T>) {
+        return std::make_unique<BinaryKernel<Kind::kBitAnd, T>>(spec);
+      }
+      break;
+    case Kind::kBitOr:
+      if constexpr (std::is_integral_v<T>) {
+        return std::make_unique<BinaryKernel<Kind::kBitOr, T>>(spec);
+      }
+      break;
+    case Kind::kBitXor:
+      if constexpr (std::is_integral_v<T>) {
+        return std::make_unique<BinaryKernel<Kind::kBitXor, T>>(spec);
+      }
+      break;
+    case Kind::kShiftLeft:
+      if constexpr (std::is_integral_v<T>) {
+        return std::make_unique<BinaryKernel<Kind::kShiftLeft, T>>(spec);
+      }
+      break;
+    case Kind::kShiftRight:
+      if constexpr (std::is_integral_v<T>) {
+        return std::make_unique<BinaryKernel<Kind::kShiftRight, T>>(spec);
       }
       break;
     case Kind::kPower:

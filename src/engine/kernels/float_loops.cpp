@@ -72,6 +72,10 @@ void combine(Binary::Kind kind, const A& a, const B& b, float* y, std::size_t co
       });
     case Binary::Kind::kFloorDivide:
       return loop(a, b, y, count, [](Vector u, Vector v) { return hn::Floor(hn::Div(u, v)); });
+    case Binary::Kind::kSlope:
+      return loop(a, b, y, count, [](Vector u, Vector v) {
+        return hn::IfThenElse(hn::Gt(u, hn::Zero(Tag())), u, hn::Mul(u, v));
+      });
     case Binary::Kind::kModulo:
       for (std::size_t i = 0; i < count; ++i) {
         const float rest = std::fmod(a.at(i), b.at(i));

@@ -13,6 +13,7 @@
 
 #include "hwy/highway.h"
 #include "program/op.h"
+#include "tensor/float8.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace kerf::engine::HWY_NAMESPACE {
@@ -274,6 +275,20 @@ struct Lanewise {
 
 }  // namespace function
 
+// Giles' first guess, then Newton's steps in double.
+inline float inverse_erf(float x) {
+  if (!(x > -1 && x < 1)) return x == 1 || x == -1 ? x / 0.0F : std::nanf("");
+  const double y = x;
+  const double w = std::log1p(-y * y);
+  constexpr double kA = 4.330746750799873;  // 2 / (pi * 0.147)
+  const double t = kA + w / 2;
+  double z = std::copysign(std::sqrt(std::sqrt(t * t - w / 0.147) - t), y);
+  for (int i = 0; i < 3; ++i) {
+    z -= (std::erf(z) - y) / (1.1283791670955126 * std::exp(-z * z));
+  }
+  return static_cast<float>(z);
+}
+
 inline float (*library_function(program::Function function))(float) {
   using program::Function;
   switch (function) {
@@ -303,6 +318,16 @@ inline float (*library_function(program::Function function))(float) {
       return [](float x) { return std::acosh(x); };
     case Function::kArctanh:
       return [](float x) { return std::atanh(x); };
+    case Function::kErfc:
+      return [](float x) { return std::erfc(x); };
+    case Function::kErfinv:
+      return inverse_erf;
+    case Function::kCbrt:
+      return [](float x) { return std::cbrt(x); };
+    case Function::kExp2:
+      return [](float x) { return std::exp2(x); };
+    case Function::kFloat8:
+      return to_float8;
     default:
       return [](float x) { return x; };
   }

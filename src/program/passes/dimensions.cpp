@@ -81,6 +81,10 @@ class Namer {
         static_cast<std::size_t>(op.axis < 0 ? op.axis + std::ssize(x()) : op.axis);
     for (std::size_t i = 0; i < proved_.size(); ++i) proved_[i] = x()[i < dropped ? i : i + 1];
   }
+  void operator()(const TakeAlong&) {
+    copy_all_but(-1);
+    proved_.back() = operands_[1]->back();
+  }
   void operator()(const Recurrent& op) { copy_leading(op.sequences ? 2 : 1); }
   void operator()(const ConvLstm& op) {
     const std::size_t steps = op.sequences ? 0 : 1;
