@@ -12,6 +12,7 @@
 #include "formats/call_arguments.h"
 #include "kerf/error.h"
 #include "layers/config.h"
+#include "layers/dtype_policy.h"
 #include "layers/lower.h"
 #include "layers/model_walk.h"
 #include "layers/operation.h"
@@ -94,6 +95,8 @@ class Reader {
       }
       taken.insert(name);
       skeleton_.builder.add_output(name, outputs[i].tensor);
+      skeleton_.builder.set_dtype(
+          outputs[i].tensor, layers::reported_dtype(skeleton_.builder.peek(), outputs[i].tensor));
     }
   }
 
@@ -127,8 +130,9 @@ class Reader {
     if (!dtype || *dtype == DType::kString) {
       config.unsupported("dtype", fmt::format("inputs of the dtype '{}' are not supported", name));
     }
-    // kerf computes in float32 and two integer types; narrower ones widen without loss.
-    const DType used = layers::computed_dtype(*dtype);
+    // kerf computes in float32 and two integer types; narrower integers widen without loss, and
+    // other floats are converted.
+    const DType used = is_floating(*dtype) ? *dtype : layers::computed_dtype(*dtype);
     return {.tensor = skeleton_.builder.add_input(layer.name, Shape(dims), used)};
   }
 
@@ -236,7 +240,7 @@ class Reader {
     skeleton_.builder.layer(id).parts = std::move(outline.parts);
     const graph::CallId call = skeleton_.builder.add_call(
         id, index, scope, arguments, std::move(tensors), std::move(outline.implicit_masks),
-        outline.outputs, outline.flops);
+        std::move(outline.only_for_masks), outline.outputs, outline.flops);
     const graph::Call& made = skeleton_.builder.peek().call(call);
     std::vector<Travelling> outputs;
     for (std::size_t i = 0; i < made.outputs.size(); ++i) {

@@ -236,6 +236,26 @@ class Writer {
     }
   }
 
+  // Whether the written model has what the mask is made of.
+  bool may_be_made(TensorId mask) const {
+    const CallId maker = graph_.tensor(mask).producer;
+    if (places_.contains(mask) || maker == kNone) return places_.contains(mask);
+    return std::ranges::all_of(graph_.call(maker).inputs,
+                               [&](TensorId input) { return places_.contains(input); });
+  }
+
+  // Whether a mask that the call makes is read in the written model.
+  bool needs_masks_of(const Call& call) const {
+    return std::ranges::any_of(call.masks, [&](TensorId mask) {
+      const bool reads = std::ranges::any_of(cut_.calls, [&](CallId id) {
+        return std::ranges::find(graph_.call(id).implicit_masks, mask) !=
+               graph_.call(id).implicit_masks.end();
+      });
+      return mask != kNone &&
+             (reads || std::ranges::find(cut_.fetches, mask) != cut_.fetches.end());
+    });
+  }
+
   // A mask that a layer reads beside its input is given by keyword, as Keras 3 does. Layers that
   // have no such keyword read the one that travels.
   void give_masks(const Call& call, json::object& arguments) {
@@ -247,6 +267,9 @@ class Writer {
       const bool keyword =
           i == 0 && std::ranges::find(kTakeMask, layer.class_name) != kTakeMask.end();
       if ((!keyword || !may_be_tensor(mask)) && travelling(call.inputs[i]) == mask) continue;
+      // Keras writes masks even where no number depends on them.
+      const bool written = keyword && may_be_made(mask);
+      if (call.only_for_masks[i] && !written && !needs_masks_of(call)) continue;
       if (!keyword) {
         throw Error(ErrorCode::kUnsupported,
                     fmt::format("a Keras file cannot give the mask '{}' to this layer; cut "

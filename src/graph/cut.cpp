@@ -41,7 +41,7 @@ Walk walk_back(const Graph& graph, const std::vector<bool>& fed,
       continue;
     }
     walk.calls[producer] = true;
-    for_each_dependency(graph.call(producer), [&](TensorId input) {
+    for_each_dependency(graph, tensor, [&](TensorId input) {
       if (!walk.tensors[input]) {
         walk.tensors[input] = true;
         walk.towards[input] = tensor;
@@ -60,12 +60,13 @@ std::vector<bool> depends_on_feeds(const Graph& graph, const std::vector<bool>& 
   for (CallId id = 0; id < graph.calls().size(); ++id) {
     if (!walk.calls[id]) continue;
     const Call& call = graph.call(id);
-    bool any = false;
-    for_each_dependency(call, [&](TensorId input) { any = any || depends[input]; });
-    if (!any) continue;
-    for (const TensorId output : call.outputs) depends[output] = true;
+    const auto find = [&](TensorId made) {
+      for_each_dependency(graph, made,
+                          [&](TensorId input) { depends[made] = depends[made] || depends[input]; });
+    };
+    for (const TensorId output : call.outputs) find(output);
     for (const TensorId mask : call.masks) {
-      if (mask != kNone && graph.tensor(mask).producer == id) depends[mask] = true;
+      if (mask != kNone && graph.tensor(mask).producer == id) find(mask);
     }
   }
   return depends;
@@ -107,7 +108,7 @@ std::vector<TensorId> smallest_extra_feeds(const Graph& graph, const std::vector
     if (producer == kNone) {
       connect(source, 2 * t, kFree);
     } else {
-      for_each_dependency(graph.call(producer), [&](TensorId input) {
+      for_each_dependency(graph, t, [&](TensorId input) {
         if (!fed[input]) connect(2 * input + 1, 2 * t, kFree);
       });
     }

@@ -10,17 +10,26 @@ std::int64_t bytes_per_sample(const GraphTensor& tensor) {
   return bytes;
 }
 
-// Calls that `tensors` need.
-std::vector<bool> needed(const Graph& graph, std::vector<TensorId> tensors) {
-  std::vector<bool> calls(graph.calls().size());
+// What some tensors need: calls, and which of these have to make masks.
+struct Needed {
+  std::vector<bool> calls;
+  std::vector<bool> masks;
+};
+
+Needed needed(const Graph& graph, std::vector<TensorId> tensors) {
+  Needed result{std::vector<bool>(graph.calls().size()), std::vector<bool>(graph.calls().size())};
+  std::vector<bool> seen(graph.tensors().size());
   while (!tensors.empty()) {
-    const CallId producer = graph.tensor(tensors.back()).producer;
+    const TensorId tensor = tensors.back();
     tensors.pop_back();
-    if (producer == kNone || calls[producer]) continue;
-    calls[producer] = true;
-    for_each_dependency(graph.call(producer), [&](TensorId input) { tensors.push_back(input); });
+    const CallId producer = graph.tensor(tensor).producer;
+    if (producer == kNone || seen[tensor]) continue;
+    seen[tensor] = true;
+    result.calls[producer] = true;
+    if (graph.tensor(tensor).mask) result.masks[producer] = true;
+    for_each_dependency(graph, tensor, [&](TensorId input) { tensors.push_back(input); });
   }
-  return calls;
+  return result;
 }
 
 }  // namespace
@@ -29,7 +38,7 @@ std::vector<bool> needed(const Graph& graph, std::vector<TensorId> tensors) {
 // and are used later. Where there is one, everything before leads to it and everything after comes
 // from it: a dominator. Their sum is then its number.
 std::vector<Dominator> dominators(const Graph& graph, std::span<const TensorId> fetches) {
-  const std::vector<bool> live = needed(graph, {fetches.begin(), fetches.end()});
+  const auto [live, masks] = needed(graph, {fetches.begin(), fetches.end()});
   // Last use of each tensor as a position: call id + 1; fetches are used at the end. 0: never.
   const auto end = static_cast<CallId>(graph.calls().size());
   std::vector<CallId> last_use(graph.tensors().size(), 0);
@@ -37,7 +46,8 @@ std::vector<Dominator> dominators(const Graph& graph, std::span<const TensorId> 
   for (CallId id = 0; id < end; ++id) {
     if (!live[id]) continue;
     total += graph.call(id).flops;
-    for_each_dependency(graph.call(id), [&](TensorId input) { last_use[input] = id + 1; });
+    for_each_dependency(graph.call(id), masks[id],
+                        [&](TensorId input) { last_use[input] = id + 1; });
   }
   for (const TensorId fetch : fetches) last_use[fetch] = end + 1;
 
@@ -66,7 +76,7 @@ std::vector<Dominator> dominators(const Graph& graph, std::span<const TensorId> 
     if (!live[id]) continue;
     const Call& call = graph.call(id);
     before += call.flops;
-    for_each_dependency(call, [&](TensorId tensor) {
+    for_each_dependency(call, masks[id], [&](TensorId tensor) {
       if (last_use[tensor] != id + 1) return;
       last_use[tensor] = 0;  // closed once, however often the call reads it
       --open;

@@ -37,8 +37,10 @@ LayerId GraphBuilder::add_layer(Layer layer) {
 
 CallId GraphBuilder::add_call(LayerId layer, std::uint32_t index, ScopeId scope,
                               boost::json::object arguments, std::vector<TensorId> inputs,
-                              std::vector<TensorId> implicit_masks, std::span<const Output> outputs,
+                              std::vector<TensorId> implicit_masks,
+                              std::vector<bool> only_for_masks, std::span<const Output> outputs,
                               double flops) {
+  only_for_masks.resize(implicit_masks.size());
   const auto id = static_cast<CallId>(graph_.calls_.size());
   Call call{.layer = layer,
             .index = index,
@@ -46,6 +48,7 @@ CallId GraphBuilder::add_call(LayerId layer, std::uint32_t index, ScopeId scope,
             .arguments = std::move(arguments),
             .inputs = std::move(inputs),
             .implicit_masks = std::move(implicit_masks),
+            .only_for_masks = std::move(only_for_masks),
             .outputs = {},
             .masks = {},
             .flops = flops};

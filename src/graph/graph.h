@@ -63,10 +63,12 @@ struct Call {
   boost::json::object arguments;
   std::vector<TensorId> inputs;
   std::vector<TensorId> implicit_masks;  // parallel to `inputs`; kNone where not read
-  std::vector<TensorId> outputs;         // the layer's outputs, flattened
-  std::vector<TensorId> masks;  // per output: the mask that travels beside it, or kNone. Either a
-                                // tensor this call creates or one that existed before it.
-  double flops = 0;             // per sample, multiply-add = 2; unknown dimensions counted as 1
+  // Parallel to them: read for no more than the masks of the outputs.
+  std::vector<bool> only_for_masks;
+  std::vector<TensorId> outputs;  // the layer's outputs, flattened
+  std::vector<TensorId> masks;    // per output: the mask that travels beside it, or kNone. Either a
+                                  // tensor this call creates or one that existed before it.
+  double flops = 0;               // per sample, multiply-add = 2; unknown dimensions counted as 1
 };
 
 // A model's input or output under the name clients use.
@@ -88,6 +90,8 @@ struct Scope {
 
 struct GraphTensor {
   Shape shape;  // with Shape::kUnknown for what is known only per request
+  // What clients feed and fetch. Of floats narrower or wider than float32, which is computed in,
+  // the tensor is rounded to this, also where the model itself goes on with it.
   DType dtype = DType::kFloat32;
   CallId producer = kNone;  // kNone for model inputs
   std::uint32_t index = 0;  // which output of the producer
@@ -147,11 +151,13 @@ class GraphBuilder {
   };
   CallId add_call(LayerId layer, std::uint32_t index, ScopeId scope, boost::json::object arguments,
                   std::vector<TensorId> inputs, std::vector<TensorId> implicit_masks,
-                  std::span<const Output> outputs, double flops);
+                  std::vector<bool> only_for_masks, std::span<const Output> outputs, double flops);
   ScopeId add_scope(std::string name, std::uint32_t index, ScopeId parent,
                     std::vector<Port> inputs);
   void set_scope_outputs(ScopeId scope, std::vector<TensorId> outputs, std::vector<TensorId> masks);
   void add_output(std::string name, TensorId tensor);
+  // Of a tensor of floats; see GraphTensor::dtype.
+  void set_dtype(TensorId tensor, DType dtype) { graph_.tensors_[tensor].dtype = dtype; }
 
   // The graph under construction, to look up what was added.
   const Graph& peek() const noexcept { return graph_; }

@@ -16,6 +16,13 @@ namespace json = boost::json;
 using graph::kNone;
 using graph::TensorId;
 
+// A tensor that clients see as floats of another size, as it is computed with.
+ValueId computed(program::ProgramBuilder& ops, ValueId x) {
+  const DType dtype = ops.type(x).dtype;
+  const bool other = is_floating(dtype) && dtype != DType::kFloat32;
+  return other ? ops.append(program::Cast{DType::kFloat32}, {x}) : x;
+}
+
 // Runs a definition before the weights are known.
 class OutlineCall final : public BaseCall {
  public:
@@ -32,7 +39,7 @@ class OutlineCall final : public BaseCall {
 
   ValueId argument_tensor(std::size_t i) override {
     used_.at(i) = true;
-    return values_[i];
+    return values_[i] = computed(ops_, values_[i]);
   }
   // Refuses what the definition does not look at: to leave out an argument is to compute something
   // else.
@@ -72,6 +79,7 @@ class OutlineCall final : public BaseCall {
                        .parts = std::move(parts_),
                        .outputs = {},
                        .implicit_masks = read_masks_,
+                       .only_for_masks = only_for_masks(),
                        .flops = 0};
     for (const Output& output : outputs_) {
       const program::ValueType& type = ops_.type(output.value);
@@ -99,6 +107,23 @@ class OutlineCall final : public BaseCall {
       for (const ValueId id : instruction.operands) operands.push_back(program.values[id].type);
       for (const ValueId id : instruction.results) results.push_back(program.values[id].type);
       result.flops += program::flops(instruction.op, operands, results);
+    }
+    return result;
+  }
+
+  // Which masks that were read no output depends on.
+  std::vector<bool> only_for_masks() const {
+    const program::Program& program = ops_.peek();
+    std::vector<bool> needed(program.values.size());
+    for (const Output& output : outputs_) needed[output.value] = true;
+    for (auto it = program.instructions.rbegin(); it != program.instructions.rend(); ++it) {
+      const bool read = std::ranges::any_of(it->results, [&](ValueId id) { return needed[id]; });
+      if (!read) continue;
+      for (const ValueId operand : it->operands) needed[operand] = true;
+    }
+    std::vector<bool> result;
+    for (const TensorId mask : read_masks_) {
+      result.push_back(mask != kNone && !needed[read_values_.at(mask)]);
     }
     return result;
   }
@@ -142,12 +167,15 @@ class LoweringCall final : public BaseCall {
                program::ConstantCache& cache, std::unordered_map<TensorId, ValueId>& values,
                LayerConstants& constants)
       : BaseCall(graph.layer_of(call), call.arguments, ops),
+        graph_(graph),
         call_(call),
         cache_(cache),
         values_(values),
         constants_(constants) {}
 
-  ValueId argument_tensor(std::size_t i) override { return values_.at(call_.inputs.at(i)); }
+  ValueId argument_tensor(std::size_t i) override {
+    return computed(ops_, values_.at(call_.inputs.at(i)));
+  }
 
   ValueId weight(std::string name, const Shape& shape, bool) override {
     const auto known = constants_.find(name);
@@ -196,7 +224,10 @@ class LoweringCall final : public BaseCall {
   // Binds the call's outputs and the masks it creates to the values it computed.
   void bind() {
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      values_.try_emplace(call_.outputs[i], outputs_[i].value);
+      ValueId value = outputs_[i].value;
+      const DType dtype = graph_.tensor(call_.outputs[i]).dtype;
+      if (dtype != ops_.type(value).dtype) value = ops_.append(program::Cast{dtype}, {value});
+      values_.try_emplace(call_.outputs[i], value);
       if (outputs_[i].mask && call_.masks[i] != kNone) {
         values_.try_emplace(call_.masks[i], *outputs_[i].mask);
       }
@@ -209,10 +240,15 @@ class LoweringCall final : public BaseCall {
     return call_.implicit_masks[argument] != kNone;
   }
   ValueId travelling_mask(std::size_t argument) override {
-    return values_.at(call_.implicit_masks[argument]);
+    const TensorId mask = call_.implicit_masks[argument];
+    const auto known = values_.find(mask);
+    if (known != values_.end()) return known->second;
+    // It makes masks that nothing in the cut reads, and leaves with them.
+    return ops_.placeholder({DType::kBool, graph_.tensor(mask).shape});
   }
 
  private:
+  const graph::Graph& graph_;
   const graph::Call& call_;
   program::ConstantCache& cache_;
   std::unordered_map<TensorId, ValueId>& values_;

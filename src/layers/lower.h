@@ -16,6 +16,7 @@ struct CallOutline {
   std::vector<graph::Part> parts;
   std::vector<graph::GraphBuilder::Output> outputs;  // `mask` already an id of the graph
   std::vector<graph::TensorId> implicit_masks;       // parallel to `inputs`
+  std::vector<bool> only_for_masks;                  // graph::Call's
   double flops = 0;
 };
 

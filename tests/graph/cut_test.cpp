@@ -177,6 +177,23 @@ TEST(CutTest, AnInputMayBeFetched) {
               HasSubstr("'b' is also needed, through b; feed 'b' too"));
 }
 
+TEST(CutTest, DoesNotAskForMasksOfWhichOnlyUnreadMasksAreMade) {
+  GraphMaker maker;
+  const TensorId ids = maker.input("ids");
+  const TensorId embedding = maker.add("embedding", {ids}, {.new_mask = true});
+  const TensorId mask = maker.mask_of(embedding);
+  const TensorId sum = maker.add(
+      "sum", {embedding}, {.new_mask = true, .read_masks = {mask}, .only_for_masks = {true}});
+  maker.add("dense", {sum});
+  const auto graph = maker.build();
+  EXPECT_THAT(layers_of(cut(graph, Names{"embedding"}, Names{"dense"})),
+              ElementsAre("sum", "dense"));
+  EXPECT_EQ(refusal(graph, {"embedding"}, {"sum:mask"}),
+            "cannot compute 'sum:mask' from 'embedding': 'ids' is also needed, through ids -> "
+            "embedding:mask -> sum:mask; feed 'embedding:mask' too");
+  EXPECT_EQ(dominators(*graph, std::vector<TensorId>{graph->calls().back().outputs[0]}).size(), 4U);
+}
+
 // A random graph of layers with one or two outputs, some with masks that some calls read.
 std::shared_ptr<const Graph> random_graph(std::mt19937& random, std::size_t calls) {
   GraphMaker maker;
@@ -192,6 +209,7 @@ std::shared_ptr<const Graph> random_graph(std::mt19937& random, std::size_t call
       const GraphTensor& input = maker.builder().peek().tensor(inputs.back());
       const bool read = input.producer != kNone && below(2) == 0;
       options.read_masks.push_back(read ? maker.mask_of(inputs.back()) : kNone);
+      options.only_for_masks.push_back(options.new_mask && below(2) == 0);
     }
     options.flops = static_cast<double>(1 + below(100));
     for (const TensorId t : maker.call(maker.layer("l" + std::to_string(i)), inputs, options)) {
@@ -216,8 +234,10 @@ void reach(const Graph& graph, TensorId tensor, const std::set<TensorId>& fed,
   }
   const Call& call = graph.call(producer);
   for (const TensorId input : call.inputs) reach(graph, input, fed, seen, inputs);
-  for (const TensorId mask : call.implicit_masks) {
-    if (mask != kNone) reach(graph, mask, fed, seen, inputs);
+  for (std::size_t i = 0; i < call.implicit_masks.size(); ++i) {
+    const bool read = graph.tensor(tensor).mask || !call.only_for_masks[i];
+    const TensorId mask = call.implicit_masks[i];
+    if (mask != kNone && read) reach(graph, mask, fed, seen, inputs);
   }
 }
 

@@ -34,6 +34,7 @@ class GraphMaker {
     std::vector<TensorId> read_masks;  // parallel to the inputs
     Shape shape = {Shape::kUnknown, 4};
     double flops = 1;
+    std::vector<bool> only_for_masks = {};  // parallel to read_masks; empty: none
   };
   // Adds a call and returns its outputs.
   std::vector<TensorId> call(LayerId layer, std::vector<TensorId> inputs, Options options) {
@@ -48,7 +49,8 @@ class GraphMaker {
                                   {"kwargs", boost::json::object{}}};
     const CallId id =
         builder_.add_call(layer, options.index, options.scope, std::move(arguments),
-                          std::move(inputs), std::move(options.read_masks), outputs, options.flops);
+                          std::move(inputs), std::move(options.read_masks),
+                          std::vector<bool>(options.only_for_masks), outputs, options.flops);
     return builder_.peek().call(id).outputs;
   }
   // A layer called once, with one output.

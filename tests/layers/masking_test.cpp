@@ -130,5 +130,34 @@ TEST(MaskTest, WrittenOutByKeras3ItIsStillTheOneThatTravels) {
             DType::kBool);
 }
 
+TEST(MaskTest, ASumNeedsNoMasksWhereNothingReadsItsOwn) {
+  const std::string tensor =
+      R"({"class_name": "__keras_tensor__", "config": {"keras_history": ["e", 0, 0]}})";
+  const auto graph = testing_support::make_model(
+      R"({"class_name": "Functional", "config": {"name": "m", "layers": [
+          {"class_name": "InputLayer", "name": "x", "config": {"batch_shape": [null, 3],
+           "dtype": "int32"}, "inbound_nodes": []},
+          {"class_name": "Embedding", "name": "e", "module": "keras.layers", "config": {
+           "input_dim": 3, "output_dim": 1, "mask_zero": true}, "inbound_nodes": [{"args": [
+           {"class_name": "__keras_tensor__", "config": {"keras_history": ["x", 0, 0]}}],
+           "kwargs": {}}]},
+          {"class_name": "Add", "name": "a", "module": "keras.layers", "config": {},
+           "inbound_nodes": [{"args": [[)" +
+          tensor + ", " + tensor +
+          R"(]], "kwargs": {}}]}], "input_layers": [["x", 0, 0]],
+             "output_layers": [["a", 0, 0]]}})",
+      [](const std::string&, const Shape& shape) {
+        return floats(shape, {1, 2, 3});
+      });
+  const std::vector<std::string> embedding{"e"};
+  program::ConstantCache cache;
+  const Tensor x = floats({1, 3, 1}, {1, 2, 3});
+  const std::vector<std::string> sum{"a"};
+  expect_tensor(testing_support::run(graph::cut(graph, embedding, sum), {&x, 1}, cache).front(),
+                {1, 3, 1}, Floats{2, 4, 6});
+  const std::vector<std::string> mask{"a:mask"};
+  EXPECT_THROW(graph::cut(graph, embedding, mask), Error);
+}
+
 }  // namespace
 }  // namespace kerf::layers
