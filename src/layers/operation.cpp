@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -262,9 +263,10 @@ std::vector<std::int64_t> Operation::axes(std::string_view name, std::size_t ran
   return result;
 }
 
-ValueId Operation::along(ValueId x, std::size_t& axis) {
-  if (has("axis")) {
-    axis = this->axis("axis", 0, rank(x));
+ValueId Operation::along(ValueId x, std::size_t& axis, std::optional<std::int64_t> fallback) {
+  const bool written = bound_.contains("axis");
+  if (has("axis") || (fallback && !written)) {
+    axis = this->axis("axis", fallback.value_or(0), rank(x));
     return x;
   }
   axis = 0;
@@ -319,6 +321,46 @@ ValueId Operation::transpose(std::vector<std::int64_t> permutation, ValueId x) {
   return x;
 }
 
+ValueId Operation::slice(ValueId x, std::size_t axis, std::optional<std::int64_t> begin,
+                         std::optional<std::int64_t> end, std::int64_t step) {
+  return ops().append(
+      program::Slice{
+          .axis = static_cast<std::int64_t>(axis), .begin = begin, .end = end, .step = step},
+      {x});
+}
+
+ValueId Operation::concat(std::vector<ValueId> values, std::size_t axis) {
+  if (values.size() == 1) return values.front();
+  return ops().append(program::Concat{static_cast<std::int64_t>(axis)}, std::move(values));
+}
+
+ValueId Operation::without_axis(ValueId x, std::size_t axis) {
+  std::vector<std::int64_t> dims;
+  for (std::size_t i = 0; i < rank(x); ++i) {
+    if (i != axis) dims.push_back(Reshape::copy(i));
+  }
+  return reshape(std::move(dims), x);
+}
+
+ValueId Operation::with_axis(ValueId x, std::size_t axis) {
+  std::vector<std::int64_t> dims;
+  for (std::size_t i = 0; i < rank(x); ++i) dims.push_back(Reshape::copy(i));
+  dims.insert(dims.begin() + static_cast<std::ptrdiff_t>(axis), 1);
+  if (dims.size() > Shape::kMaxRank) unsupported("axis", "there are too many dimensions");
+  return reshape(std::move(dims), x);
+}
+
+ValueId Operation::swapped(ValueId x, std::size_t a, std::size_t b) {
+  std::vector<std::int64_t> permutation(rank(x));
+  std::iota(permutation.begin(), permutation.end(), 0);
+  std::swap(permutation[a], permutation[b]);
+  return transpose(std::move(permutation), x);
+}
+
+ValueId Operation::select(ValueId condition, ValueId a, ValueId b) {
+  return ops().append(program::Select{}, {condition, a, b});
+}
+
 ValueId Operation::cast(DType to, ValueId x) {
   return dtype(x) == to ? x : ops().append(program::Cast{to}, {x});
 }
@@ -337,16 +379,59 @@ std::string operation_module(std::string_view class_name) {
   static const std::map<std::string_view, std::set<std::string_view>> kElsewhere{
       {"keras.src.activations.activations", {"ReLU", "Mish"}},
       {"keras.src.ops.core", {"Cast", "ConvertToTensor", "Slice", "StopGradient", "Unstack"}},
-      {"keras.src.ops.image", {"Resize"}},
+      {"keras.src.ops.image",
+       {"CropImages", "ExtractPatches", "HSVToRGB", "PadImages", "RGBToGrayscale", "RGBToHSV",
+        "Resize"}},
       {"keras.src.ops.linalg", {"Norm"}},
-      {"keras.src.ops.math", {"Erf", "Logsumexp", "Rsqrt"}},
+      {"keras.src.ops.math",
+       {"Erf", "Erfc", "Erfinv", "ExtractSequences", "FFT", "FFT2", "IFFT2", "InTopK", "IRFFT",
+        "Logsumexp", "RFFT", "Rsqrt", "STFT", "SegmentMax", "SegmentMin", "SegmentProd",
+        "SegmentSum", "TopK"}},
       {"keras.src.ops.nn",
-       {"AveragePool", "BatchNorm",   "Celu",       "Elu",      "Gelu",       "Glu",
-        "HardShrink",  "HardSigmoid", "HardSilu",   "HardTanh", "LayerNorm",  "LeakyRelu",
-        "LogSigmoid",  "LogSoftmax",  "MaxPool",    "Moments",  "Normalize",  "OneHot",
-        "RMSNorm",     "Relu",        "Relu6",      "Selu",     "Sigmoid",    "Silu",
-        "SoftShrink",  "Softmax",     "Softplus",   "Softsign", "SparsePlus", "SparseSigmoid",
-        "Sparsemax",   "Squareplus",  "TanhShrink", "Threshold"}}};
+       {"AdaptiveAveragePool",
+        "AdaptiveMaxPool",
+        "Conv",
+        "ConvTranspose",
+        "DepthToSpace",
+        "DepthwiseConv",
+        "DotProductAttention",
+        "MultiHot",
+        "SeparableConv",
+        "SpaceToDepth",
+        "AveragePool",
+        "BatchNorm",
+        "Celu",
+        "Elu",
+        "Gelu",
+        "Glu",
+        "HardShrink",
+        "HardSigmoid",
+        "HardSilu",
+        "HardTanh",
+        "LayerNorm",
+        "LeakyRelu",
+        "LogSigmoid",
+        "LogSoftmax",
+        "MaxPool",
+        "Moments",
+        "Normalize",
+        "OneHot",
+        "RMSNorm",
+        "Relu",
+        "Relu6",
+        "Selu",
+        "Sigmoid",
+        "Silu",
+        "SoftShrink",
+        "Softmax",
+        "Softplus",
+        "Softsign",
+        "SparsePlus",
+        "SparseSigmoid",
+        "Sparsemax",
+        "Squareplus",
+        "TanhShrink",
+        "Threshold"}}};
   for (const auto& [module, classes] : kElsewhere) {
     if (classes.contains(class_name)) return std::string(module);
   }

@@ -54,8 +54,9 @@ class Operation {
   std::size_t axis_at(std::string_view name, std::int64_t axis, std::size_t rank) const;
   // One axis or several, ascending; all if the argument is absent.
   std::vector<std::int64_t> axes(std::string_view name, std::size_t rank) const;
-  // x and the `axis` of it that the argument of that name says; without one, all of x as one axis.
-  ValueId along(ValueId x, std::size_t& axis);
+  // x and the `axis` of it that the argument of that name says; where null is written, or nothing
+  // and there is no fallback, all of x as one axis.
+  ValueId along(ValueId x, std::size_t& axis, std::optional<std::int64_t> fallback = {});
   // The dimension of an axis, which must be known when the file is read.
   std::int64_t known_size(ValueId x, std::size_t axis);
   // The dtype that an argument names, as kerf computes it.
@@ -68,6 +69,16 @@ class Operation {
   // To the dims of `like` where they are not known; see program::Reshape.
   ValueId reshape_like(std::vector<std::int64_t> dims, ValueId x, ValueId like);
   ValueId transpose(std::vector<std::int64_t> permutation, ValueId x);
+  // Parts of an axis, as program::Slice; tensors side by side along one.
+  ValueId slice(ValueId x, std::size_t axis, std::optional<std::int64_t> begin,
+                std::optional<std::int64_t> end, std::int64_t step = 1);
+  ValueId concat(std::vector<ValueId> values, std::size_t axis);
+  // x without an axis of one element, or with one more.
+  ValueId without_axis(ValueId x, std::size_t axis);
+  ValueId with_axis(ValueId x, std::size_t axis);
+  // x with two axes exchanged.
+  ValueId swapped(ValueId x, std::size_t a, std::size_t b);
+  ValueId select(ValueId condition, ValueId a, ValueId b);
   ValueId cast(DType to, ValueId x);
   ValueId to_float(ValueId x) { return call_.to_float(x); }
   // x != 0 for numbers.

@@ -8,6 +8,7 @@
 #include <boost/json/value.hpp>
 #include <cctype>
 #include <cmath>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -97,6 +98,99 @@ void adapt_pad(Arguments& arguments, std::string&, const std::string& where) {
   std::string text(mode.get_string());
   std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
   mode = text;
+}
+
+void adapt_resize(Arguments& arguments, std::string&, const std::string& where) {
+  if (is_true(arguments, "preserve_aspect_ratio"))
+    fail_at(where, "it keeps the ratio of the sides");
+  arguments.erase("preserve_aspect_ratio");
+}
+
+// NHWC or NCHW, in Keras' words.
+void adapt_format(Arguments& arguments, std::string&, const std::string& where) {
+  const auto it = arguments.find("data_format");
+  if (it == arguments.end()) return;
+  const bool known = it->second == "NHWC" || it->second == "NCHW";
+  if (!known) fail_at(where, "kerf does not know its data_format");
+  it->second = it->second == "NHWC" ? "channels_last" : "channels_first";
+}
+
+void adapt_pool(Arguments& arguments, std::string& class_name, const std::string& where) {
+  adapt_format(arguments, class_name, where);
+  const auto it = arguments.find("padding");
+  if (it == arguments.end() || !it->second.is_string()) fail_at(where, "its padding is no string");
+  it->second = it->second == "SAME" ? "same" : "valid";
+}
+
+// From the last axes: images stand in batches or alone.
+void adapt_mirror(Arguments& arguments, std::string&, const std::string&) {
+  default_to(arguments, "axis", -2);
+}
+void adapt_mirror_rows(Arguments& arguments, std::string&, const std::string&) {
+  default_to(arguments, "axis", -3);
+}
+
+void adapt_sort(Arguments& arguments, std::string&, const std::string& where) {
+  const auto it = arguments.find("direction");
+  if (it == arguments.end()) return;
+  if (it->second != "ASCENDING") fail_at(where, "it sorts downwards");
+  arguments.erase(it);
+}
+
+void adapt_diagonal(Arguments& arguments, std::string&, const std::string& where) {
+  require(arguments, "k", 0, where);
+  default_to(arguments, "axis1", -2);
+  default_to(arguments, "axis2", -1);
+}
+
+// Begins, ends and steps, with a bit for each entry that means something else, as a key.
+void adapt_strided_slice(Arguments& arguments, std::string&, const std::string& where) {
+  const auto list = [&](std::string_view name) -> json::array {
+    const auto it = arguments.find(name);
+    if (it == arguments.end()) return {};
+    if (!it->second.is_array()) fail_at(where, fmt::format("its argument {} is no list", name));
+    json::array entries = std::move(it->second.get_array());
+    arguments.erase(it);
+    return entries;
+  };
+  const auto mask = [&](std::string_view name) -> std::uint64_t {
+    const auto it = arguments.find(name);
+    if (it == arguments.end()) return 0;
+    if (!it->second.is_int64() || it->second.get_int64() < 0) {
+      fail_at(where, fmt::format("its argument {} is no mask", name));
+    }
+    const auto bits = static_cast<std::uint64_t>(it->second.get_int64());
+    arguments.erase(it);
+    return bits;
+  };
+  const json::array begin = list("begin");
+  const json::array end = list("end");
+  const json::array step = list("strides");
+  const std::uint64_t no_begin = mask("begin_mask");
+  const std::uint64_t no_end = mask("end_mask");
+  const std::uint64_t ellipsis = mask("ellipsis_mask");
+  const std::uint64_t added = mask("new_axis_mask");
+  const std::uint64_t dropped = mask("shrink_axis_mask");
+  if (begin.size() != end.size() || begin.size() > 32)
+    fail_at(where, "its lists do not fit together");
+  json::array key;
+  for (std::size_t i = 0; i < begin.size(); ++i) {
+    const auto has = [&](std::uint64_t bits) { return ((bits >> i) & 1U) != 0; };
+    if (has(ellipsis)) {
+      key.push_back({{"class_name", "__ellipsis__"}, {"config", json::object{}}});
+    } else if (has(added)) {
+      key.push_back(nullptr);
+    } else if (has(dropped)) {
+      key.push_back(begin[i]);
+    } else {
+      key.push_back(
+          {{"class_name", "__slice__"},
+           {"config", json::object{{"start", has(no_begin) ? json::value() : begin[i]},
+                                   {"stop", has(no_end) ? json::value() : end[i]},
+                                   {"step", i < step.size() ? step[i] : json::value()}}}});
+    }
+  }
+  arguments.insert_or_assign("key", std::move(key));
 }
 
 // A slice, an index, an ellipsis or a new axis as Keras 3 writes them.
@@ -312,6 +406,108 @@ const std::map<std::string_view, ForeignFunction>& functions() {
                         {"a_is_sparse", "a_is_sparse"},
                         {"b_is_sparse", "b_is_sparse"}},
                        adapt_matmul};
+    for (const auto& [name, class_name] :
+         std::initializer_list<std::pair<std::string_view, std::string_view>>{
+             {"asinh", "Arcsinh"},
+             {"acosh", "Arccosh"},
+             {"atanh", "Arctanh"},
+             {"erfc", "Erfc"},
+             {"erfinv", "Erfinv"},
+             {"rint", "Round"},
+             {"trace", "Trace"},
+             {"invert", "BitwiseInvert"}}) {
+      unary(name, class_name);
+    }
+    table["trace"].adapt = adapt_diagonal;
+    for (const char* name : {"bitwise_and", "bitwise_or", "bitwise_xor"}) {
+      table[name] = {std::string_view(name) == "bitwise_and"  ? "BitwiseAnd"
+                     : std::string_view(name) == "bitwise_or" ? "BitwiseOr"
+                                                              : "BitwiseXor",
+                     {{"x", "x", false}, {"y", "y", false}}};
+    }
+    table["left_shift"] = {"LeftShift", {{"x", "x", false}, {"y", "y", false}}};
+    table["right_shift"] = {"RightShift", {{"x", "x", false}, {"y", "y", false}}};
+    table["argmax"] = {"Argmax", {{"input", "x", false}, {"axis", "axis"}}, adapt_first_axis};
+    table["argmin"] = {"Argmin", {{"input", "x", false}, {"axis", "axis"}}, adapt_first_axis};
+    table["top_k"] = {"TopK", {{"input", "x", false}, {"k", "k"}, {"sorted", "sorted"}}};
+    table["sort"] = {
+        "Sort", {{"values", "x", false}, {"axis", "axis"}, {"direction", "direction"}}, adapt_sort};
+    table["argsort"] = table["sort"];
+    table["argsort"].class_name = "Argsort";
+    table["moments"] = {"Moments", {{"x", "x", false}, {"axes", "axes"}, {"keepdims", "keepdims"}}};
+    table["batch_normalization"] = {"BatchNorm",
+                                    {{"x", "x", false},
+                                     {"mean", "mean", false},
+                                     {"variance", "variance", false},
+                                     {"offset", "offset", false},
+                                     {"scale", "scale", false},
+                                     {"variance_epsilon", "epsilon"}}};
+    table["diag_part"] = {"Diagonal", {{"input", "x", false}, {"k", "k"}}, adapt_diagonal};
+    for (const auto& [name, class_name] :
+         std::initializer_list<std::pair<std::string_view, std::string_view>>{
+             {"unsorted_segment_sum", "SegmentSum"},
+             {"unsorted_segment_max", "SegmentMax"},
+             {"unsorted_segment_min", "SegmentMin"},
+             {"unsorted_segment_prod", "SegmentProd"}}) {
+      table[name] = {class_name,
+                     {{"data", "data", false},
+                      {"segment_ids", "segment_ids", false},
+                      {"num_segments", "num_segments"}}};
+    }
+    table["depth_to_space"] = {
+        "DepthToSpace",
+        {{"input", "x", false}, {"block_size", "block_size"}, {"data_format", "data_format"}},
+        adapt_format};
+    table["space_to_depth"] = table["depth_to_space"];
+    table["space_to_depth"].class_name = "SpaceToDepth";
+    table["max_pool2d"] = {"MaxPool",
+                           {{"input", "inputs", false},
+                            {"ksize", "pool_size"},
+                            {"strides", "strides"},
+                            {"padding", "padding"},
+                            {"data_format", "data_format"}},
+                           adapt_pool};
+    table["avg_pool2d"] = table["max_pool2d"];
+    table["avg_pool2d"].class_name = "AveragePool";
+    table["resize"] = {"Resize",
+                       {{"images", "images", false},
+                        {"size", "size"},
+                        {"method", "interpolation"},
+                        {"antialias", "antialias"},
+                        {"preserve_aspect_ratio", "preserve_aspect_ratio"}},
+                       adapt_resize};
+    table["rgb_to_grayscale"] = {"RGBToGrayscale", {{"images", "images", false}}};
+    table["rgb_to_hsv"] = {"RGBToHSV", {{"images", "images", false}}};
+    table["hsv_to_rgb"] = {"HSVToRGB", {{"images", "images", false}}};
+    table["flip_left_right"] = {"Flip", {{"image", "x", false}}, adapt_mirror};
+    table["flip_up_down"] = {"Flip", {{"image", "x", false}}, adapt_mirror_rows};
+    table["pad_to_bounding_box"] = {"PadImages",
+                                    {{"image", "images", false},
+                                     {"offset_height", "top_padding"},
+                                     {"offset_width", "left_padding"},
+                                     {"target_height", "target_height"},
+                                     {"target_width", "target_width"}}};
+    table["crop_to_bounding_box"] = {"CropImages",
+                                     {{"image", "images", false},
+                                      {"offset_height", "top_cropping"},
+                                      {"offset_width", "left_cropping"},
+                                      {"target_height", "target_height"},
+                                      {"target_width", "target_width"}}};
+    table["slice"] = {
+        "Slice",
+        {{"input_", "inputs", false}, {"begin", "start_indices", false}, {"size", "shape"}}};
+    table["strided_slice"] = {"GetItem",
+                              {{"input_", "x", false},
+                               {"key", "key", false},
+                               {"begin", "begin"},
+                               {"end", "end"},
+                               {"strides", "strides"},
+                               {"begin_mask", "begin_mask"},
+                               {"end_mask", "end_mask"},
+                               {"ellipsis_mask", "ellipsis_mask"},
+                               {"new_axis_mask", "new_axis_mask"},
+                               {"shrink_axis_mask", "shrink_axis_mask"}},
+                              adapt_strided_slice};
     table["getitem"] = {
         "GetItem", {{"tensor", "x", false}, {"slice_spec", "key", false}}, adapt_getitem};
     return table;
@@ -322,7 +518,8 @@ const std::map<std::string_view, ForeignFunction>& functions() {
 }  // namespace
 
 const ForeignFunction* tensorflow_function(std::string_view symbol) {
-  for (const std::string_view prefix : {"math.", "nn.", "linalg.", "__operators__."}) {
+  for (const std::string_view prefix :
+       {"math.", "nn.", "linalg.", "image.", "bitwise.", "__operators__."}) {
     if (symbol.starts_with(prefix)) {
       symbol.remove_prefix(prefix.size());
       break;

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numbers>
 #include <string_view>
 
 #include "layers/operation.h"
@@ -25,6 +26,11 @@ const std::map<std::string_view, Activation>& functions() {
       {"Rsqrt", {Function::kRsqrt}},
       {"Reciprocal", {Function::kReciprocal}},
       {"Erf", {Function::kErf}},
+      {"Erfc", {Function::kErfc}},
+      {"Erfinv", {Function::kErfinv}},
+      {"Cbrt", {Function::kCbrt}},
+      {"Exp2", {Function::kExp2}},
+      {"Fabs", {Function::kAbs}},
       {"Sin", {Function::kSin}},
       {"Cos", {Function::kCos}},
       {"Tan", {Function::kTan}},
@@ -148,6 +154,42 @@ void lower_logarithm(Operation& op) {
   op.output(op.binary(Binary::Kind::kMultiply, log, op.number(1 / base, DType::kFloat32)));
 }
 
+// Between degrees and radians.
+void lower_angle(Operation& op) {
+  const double factor =
+      op.class_name() == "Deg2rad" ? std::numbers::pi / 180 : 180 / std::numbers::pi;
+  op.output(op.binary(Binary::Kind::kMultiply, op.to_float(op.tensor("x")),
+                      op.number(factor, DType::kFloat32)));
+}
+
+// sin(pi x) / (pi x).
+void lower_sinc(Operation& op) {
+  const ValueId x = op.to_float(op.tensor("x"));
+  const ValueId angle =
+      op.binary(Binary::Kind::kMultiply, x, op.number(std::numbers::pi, DType::kFloat32));
+  const ValueId zero = op.binary(Binary::Kind::kEqual, x, op.number(0, DType::kFloat32));
+  op.output(op.select(zero, op.number(1, DType::kFloat32),
+                      op.binary(Binary::Kind::kDivide, op.unary({Function::kSin}, angle), angle)));
+}
+
+void lower_nan_to_num(Operation& op) {
+  const ValueId x = op.tensor("x");
+  if (op.dtype(x) != DType::kFloat32) {
+    op.output(x);
+    return;
+  }
+  const double most = std::numeric_limits<float>::max();
+  const auto replaced = [&](ValueId y, ValueId which, std::string_view name, double fallback) {
+    return op.select(which, op.number(op.arguments().number(name, fallback), DType::kFloat32), y);
+  };
+  const auto is = [&](double value) {
+    return op.binary(Binary::Kind::kEqual, x, op.number(value, DType::kFloat32));
+  };
+  ValueId y = replaced(x, op.binary(Binary::Kind::kNotEqual, x, x), "nan", 0);
+  y = replaced(y, is(std::numeric_limits<double>::infinity()), "posinf", most);
+  op.output(replaced(y, is(-std::numeric_limits<double>::infinity()), "neginf", -most));
+}
+
 void lower_cast(Operation& op) {
   const ValueId x = op.tensor("x");
   const DType to = op.dtype_of("dtype", op.dtype(x));
@@ -186,6 +228,9 @@ void register_elementwise(Registry& registry) {
   add_operations(registry, {"Negative", "Absolute", "Abs", "Sign", "Square", "Trunc"}, {"x"}, {},
                  lower_of_integers);
   add_operations(registry, {"Round"}, {"x"}, {"decimals"}, lower_round);
+  add_operations(registry, {"Deg2rad", "Rad2deg"}, {"x"}, {}, lower_angle);
+  add_operations(registry, {"Sinc"}, {"x"}, {}, lower_sinc);
+  add_operations(registry, {"NanToNum"}, {"x"}, {"nan", "posinf", "neginf"}, lower_nan_to_num);
   add_operations(registry, {"Log2", "Log10"}, {"x"}, {}, lower_logarithm);
   add_operations(registry, {"Cast", "StopGradient", "Copy", "Array", "ConvertToTensor"}, {"x"},
                  {"dtype"}, lower_cast);

@@ -212,6 +212,19 @@ void lower_one_hot(Operation& op) {
   op.output(one_hot(op, ids, axis, op.dtype_of("dtype", DType::kFloat32)));
 }
 
+// The classes that occur among the ids of each sample.
+void lower_multi_hot(Operation& op) {
+  const ValueId ids = op.tensor("inputs");
+  if (op.rank(ids) == 0 || op.rank(ids) == Shape::kMaxRank) {
+    op.invalid("inputs", fmt::format("has the shape {}", op.shape(ids).to_string()));
+  }
+  const std::size_t axis = op.axis("axis", -1, op.rank(ids) + 1);
+  const std::int64_t reduced = op.rank(ids) > 1 ? 1 : 0;
+  const ValueId hot = one_hot(op, ids, axis, DType::kBool);
+  op.output(op.cast(op.dtype_of("dtype", DType::kFloat32),
+                    op.reduce(program::Reduce::Kind::kAny, {reduced}, false, hot)));
+}
+
 }  // namespace
 
 void register_indexing(Registry& registry);
@@ -221,6 +234,8 @@ void register_indexing(Registry& registry) {
   add_operations(registry, {"Slice"}, {"inputs", "start_indices"}, {"shape"}, lower_slice);
   add_operations(registry, {"OneHot"}, {"x"}, {"num_classes", "axis", "dtype", "sparse"},
                  lower_one_hot);
+  add_operations(registry, {"MultiHot"}, {"inputs"}, {"num_classes", "axis", "dtype", "sparse"},
+                 lower_multi_hot);
 }
 
 }  // namespace kerf::layers

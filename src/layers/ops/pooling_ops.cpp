@@ -37,6 +37,26 @@ void lower_pool(Operation& op) {
   op.output(first ? to_channels_first(op.call(), y) : y);
 }
 
+void lower_adaptive_pool(Operation& op) {
+  ValueId x = op.to_float(op.tensor("inputs"));
+  if (op.rank(x) < 3 || op.rank(x) > 5) {
+    op.invalid("inputs", fmt::format("has the shape {}", op.shape(x).to_string()));
+  }
+  const std::size_t rank = op.rank(x) - 2;
+  using Kind = program::Resample::Kind;
+  const Kind kind = op.class_name() == "AdaptiveMaxPool" ? Kind::kMax : Kind::kMean;
+  const auto sizes = op.arguments().integers("output_size", rank, 1);
+  const std::size_t first = op.arguments().channels_first() ? 2 : 1;
+  for (std::size_t i = rank; i-- > 0;) {
+    if (sizes[i] < 1) op.invalid("output_size", fmt::format("is {}", sizes[i]));
+    x = op.ops().append(
+        program::Resample{
+            .kind = kind, .axis = static_cast<std::int64_t>(first + i), .size = sizes[i]},
+        {x});
+  }
+  op.output(x);
+}
+
 void lower_resize(Operation& op) {
   ValueId x = op.tensor("images");
   const std::size_t rank = op.rank(x);
@@ -77,6 +97,8 @@ void register_pooling_ops(Registry& registry);
 void register_pooling_ops(Registry& registry) {
   add_operations(registry, {"MaxPool", "AveragePool"}, {"inputs"},
                  {"pool_size", "strides", "padding", "data_format"}, lower_pool);
+  add_operations(registry, {"AdaptiveMaxPool", "AdaptiveAveragePool"}, {"inputs"},
+                 {"output_size", "data_format"}, lower_adaptive_pool);
   add_operations(registry, {"Resize"}, {"images"},
                  {"size", "interpolation", "antialias", "crop_to_aspect_ratio",
                   "pad_to_aspect_ratio", "fill_mode", "fill_value", "data_format"},

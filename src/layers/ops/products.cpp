@@ -370,12 +370,89 @@ void lower_einsum(Operation& op) {
   op.output(contraction.ordered(product, result).value);
 }
 
+// The last axes of both.
+void lower_inner(Operation& op) {
+  const auto [a, b] = factors(op);
+  if (op.rank(a) == 0 || op.rank(b) == 0) {
+    op.output(op.binary(Binary::Kind::kMultiply, a, b));
+    return;
+  }
+  contract(op, a, b, {op.rank(a) - 1}, {op.rank(b) - 1});
+}
+
+// The sum of all products.
+void lower_vdot(Operation& op) {
+  const auto [a, b] = factors(op);
+  const ValueId x = op.reshape({Reshape::kInfer}, a);
+  const ValueId y = op.reshape({Reshape::kInfer}, b);
+  op.output(op.reduce(Reduce::Kind::kSum, {0}, false, op.binary(Binary::Kind::kMultiply, x, y)));
+}
+
+// Vectors of three, along one axis of both.
+void lower_cross(Operation& op) {
+  const std::vector<ValueId> x = op.promoted({"x1", "x2"});
+  for (const char* name : {"axisa", "axisb", "axisc"}) {
+    if (op.has(name) && op.arguments().integer(name) != -1) {
+      op.unsupported(name, "is not the last axis");
+    }
+  }
+  if (op.rank(x[0]) == 0 || op.rank(x[0]) != op.rank(x[1])) {
+    op.unsupported("x1", "has another rank than x2");
+  }
+  const std::size_t axis = op.axis("axis", -1, op.rank(x[0]));
+  for (const ValueId value : x) {
+    if (op.shape(value)[axis] != 3) op.unsupported("axis", "holds no vectors of three");
+  }
+  const auto part = [&](ValueId value, std::int64_t i) {
+    return op.slice(value, axis, i % 3, i % 3 + 1);
+  };
+  std::vector<ValueId> parts;
+  for (std::int64_t i = 0; i < 3; ++i) {
+    const ValueId forth = op.binary(Binary::Kind::kMultiply, part(x[0], i + 1), part(x[1], i + 2));
+    const ValueId back = op.binary(Binary::Kind::kMultiply, part(x[0], i + 2), part(x[1], i + 1));
+    parts.push_back(op.binary(Binary::Kind::kSubtract, forth, back));
+  }
+  op.output(op.concat(std::move(parts), axis));
+}
+
+// Every element of x1 times all of x2, in its place.
+void lower_kron(Operation& op) {
+  std::vector<ValueId> x = op.promoted({"x1", "x2"});
+  while (op.rank(x[0]) < op.rank(x[1])) x[0] = op.with_axis(x[0], 0);
+  while (op.rank(x[1]) < op.rank(x[0])) x[1] = op.with_axis(x[1], 0);
+  const std::size_t rank = op.rank(x[0]);
+  if (2 * rank > Shape::kMaxRank) op.unsupported("x1", "has too many dimensions");
+  std::vector<std::int64_t> outer;
+  std::vector<std::int64_t> inner;
+  for (std::size_t i = 0; i < rank; ++i) {
+    outer.insert(outer.end(), {Reshape::copy(i), 1});
+    inner.insert(inner.end(), {1, Reshape::copy(i)});
+  }
+  ValueId y = op.binary(Binary::Kind::kMultiply, op.reshape(std::move(outer), x[0]),
+                        op.reshape(std::move(inner), x[1]));
+  // One axis after the other, so that one size may be unknown in each.
+  for (std::size_t i = 0; i < rank; ++i) {
+    std::vector<std::int64_t> dims;
+    for (std::size_t j = 0; j < op.rank(y); ++j) {
+      if (j == i) dims.push_back(Reshape::kInfer);
+      if (j != i && j != i + 1) dims.push_back(Reshape::copy(j));
+    }
+    y = op.reshape(std::move(dims), y);
+  }
+  op.output(y);
+}
+
 }  // namespace
 
 void register_products(Registry& registry);
 void register_products(Registry& registry) {
   add_operations(registry, {"Matmul"}, {"x1", "x2"}, {}, lower_matmul);
   add_operations(registry, {"Dot"}, {"x1", "x2"}, {}, lower_dot);
+  add_operations(registry, {"Inner"}, {"x1", "x2"}, {}, lower_inner);
+  add_operations(registry, {"Vdot"}, {"x1", "x2"}, {}, lower_vdot);
+  add_operations(registry, {"Cross"}, {"x1", "x2"}, {"axisa", "axisb", "axisc", "axis"},
+                 lower_cross);
+  add_operations(registry, {"Kron"}, {"x1", "x2"}, {}, lower_kron);
   add_operations(registry, {"Outer"}, {"x1", "x2"}, {}, lower_outer);
   add_operations(registry, {"Tensordot"}, {"x1", "x2"}, {"axes"}, lower_tensordot);
   add_operations(registry, {"Einsum"}, {"*operands"}, {"subscripts"}, lower_einsum);

@@ -51,6 +51,115 @@ void lower_reduction(Operation& op) {
   op.output(y);
 }
 
+// A result with kept axes as the call wants it.
+ValueId dropped(Operation& op, ValueId kept, const std::vector<std::int64_t>& axes, bool keep) {
+  if (keep || axes.empty()) return kept;
+  std::vector<std::int64_t> dims;
+  for (std::size_t i = 0; i < op.rank(kept); ++i) {
+    if (std::ranges::find(axes, static_cast<std::int64_t>(i)) == axes.end()) {
+      dims.push_back(Reshape::copy(i));
+    }
+  }
+  return op.reshape(std::move(dims), kept);
+}
+
+// A reduction that leaves out what is no number.
+void lower_nan_reduction(Operation& op) {
+  const std::string& name = op.class_name();
+  const ValueId x = op.to_float(op.tensor("x"));
+  const std::vector<std::int64_t> axes = op.axes("axis", op.rank(x));
+  const ValueId number = op.binary(Binary::Kind::kEqual, x, x);
+  const double infinity = std::numeric_limits<double>::infinity();
+  const auto reduced = [&](Reduce::Kind kind, ValueId terms, double neutral) {
+    return op.reduce(kind, axes, true,
+                     op.select(number, terms, op.number(neutral, DType::kFloat32)));
+  };
+  const ValueId count = op.reduce(Reduce::Kind::kSum, axes, true, op.to_float(number));
+  const ValueId none = op.binary(Binary::Kind::kEqual, count, op.number(0, DType::kFloat32));
+  const ValueId nan = op.number(std::numeric_limits<double>::quiet_NaN(), DType::kFloat32);
+  ValueId y = 0;
+  if (name == "Nanmax") {
+    y = op.select(none, nan, reduced(Reduce::Kind::kMax, x, -infinity));
+  } else if (name == "Nanmin") {
+    y = op.select(none, nan, reduced(Reduce::Kind::kMin, x, infinity));
+  } else if (name == "Nanprod") {
+    y = reduced(Reduce::Kind::kProduct, x, 1);
+  } else {
+    y = reduced(Reduce::Kind::kSum, x, 0);
+    if (name != "Nansum") y = op.binary(Binary::Kind::kDivide, y, count);
+    if (name == "Nanvar" || name == "Nanstd") {
+      const ValueId square =
+          op.unary({Function::kSquare}, op.binary(Binary::Kind::kSubtract, x, y));
+      y = op.binary(Binary::Kind::kDivide, reduced(Reduce::Kind::kSum, square, 0), count);
+    }
+    if (name == "Nanstd") y = op.unary({Function::kSqrt}, y);
+  }
+  op.output(dropped(op, y, axes, keeps(op)));
+}
+
+// The largest element less the smallest.
+void lower_ptp(Operation& op) {
+  const ValueId x = op.tensor("x");
+  const std::vector<std::int64_t> axes = op.axes("axis", op.rank(x));
+  op.output(op.binary(Binary::Kind::kSubtract, op.reduce(Reduce::Kind::kMax, axes, keeps(op), x),
+                      op.reduce(Reduce::Kind::kMin, axes, keeps(op), x)));
+}
+
+// A mean, by weights of the whole shape or of the one axis.
+void lower_average(Operation& op) {
+  const ValueId x = op.to_float(op.tensor("x"));
+  const std::vector<std::int64_t> axes = op.axes("axis", op.rank(x));
+  if (!op.has("weights")) {
+    op.output(op.reduce(Reduce::Kind::kMean, axes, false, x));
+    return;
+  }
+  ValueId weights = op.to_float(op.tensor("weights"));
+  if (op.rank(weights) != op.rank(x)) {
+    if (op.rank(weights) != 1 || axes.size() != 1) op.invalid("weights", "do not fit the input");
+    std::vector<std::int64_t> dims(op.rank(x), 1);
+    dims[static_cast<std::size_t>(axes[0])] = Reshape::copy(0);
+    weights = op.reshape(std::move(dims), weights);
+  }
+  const ValueId sum =
+      op.reduce(Reduce::Kind::kSum, axes, false, op.binary(Binary::Kind::kMultiply, x, weights));
+  op.output(
+      op.binary(Binary::Kind::kDivide, sum, op.reduce(Reduce::Kind::kSum, axes, false, weights)));
+}
+
+// Differences of neighbours, n times.
+void lower_diff(Operation& op) {
+  ValueId x = op.tensor("a");
+  const std::size_t axis = op.axis("axis", -1, op.rank(x));
+  const std::int64_t times = op.arguments().integer("n", 1);
+  if (times < 0 || times > 64) op.unsupported("n", "is out of range");
+  for (std::int64_t i = 0; i < times; ++i) {
+    const ValueId later = op.slice(x, axis, 1, {});
+    const ValueId sooner = op.slice(x, axis, {}, -1);
+    x = op.dtype(x) == DType::kBool ? op.binary(Binary::Kind::kNotEqual, later, sooner)
+                                    : op.binary(Binary::Kind::kSubtract, later, sooner);
+  }
+  op.output(x);
+}
+
+// The area below y by trapezoids.
+void lower_trapezoid(Operation& op) {
+  const ValueId y = op.to_float(op.tensor("y"));
+  const std::size_t axis = op.axis("axis", -1, op.rank(y));
+  const ValueId both =
+      op.binary(Binary::Kind::kAdd, op.slice(y, axis, 1, {}), op.slice(y, axis, {}, -1));
+  ValueId width = op.number(op.arguments().number("dx", 1) / 2, DType::kFloat32);
+  if (op.has("x")) {
+    const ValueId x = op.to_float(op.tensor("x"));
+    const std::size_t own = op.rank(x) == 1 ? 0 : axis;
+    if (own != axis && axis + 1 != op.rank(y)) op.unsupported("axis", "is not the last");
+    const ValueId steps =
+        op.binary(Binary::Kind::kSubtract, op.slice(x, own, 1, {}), op.slice(x, own, {}, -1));
+    width = op.binary(Binary::Kind::kMultiply, steps, op.number(0.5, DType::kFloat32));
+  }
+  op.output(op.reduce(Reduce::Kind::kSum, {static_cast<std::int64_t>(axis)}, false,
+                      op.binary(Binary::Kind::kMultiply, both, width)));
+}
+
 void lower_logic(Operation& op) {
   const ValueId x = op.to_bool(op.tensor("x"));
   const auto kind = op.class_name() == "Any" ? Reduce::Kind::kAny : Reduce::Kind::kAll;
@@ -74,18 +183,6 @@ Moments moments(Operation& op, ValueId x, const std::vector<std::int64_t>& axes)
   m.centred = op.binary(Binary::Kind::kSubtract, x, m.mean);
   m.variance = op.reduce(Reduce::Kind::kMean, axes, true, op.unary({Function::kSquare}, m.centred));
   return m;
-}
-
-// A result with kept axes as the call wants it.
-ValueId dropped(Operation& op, ValueId kept, const std::vector<std::int64_t>& axes, bool keep) {
-  if (keep || axes.empty()) return kept;
-  std::vector<std::int64_t> dims;
-  for (std::size_t i = 0; i < op.rank(kept); ++i) {
-    if (std::ranges::find(axes, static_cast<std::int64_t>(i)) == axes.end()) {
-      dims.push_back(Reshape::copy(i));
-    }
-  }
-  return op.reshape(std::move(dims), kept);
 }
 
 void lower_variance(Operation& op) {
@@ -300,6 +397,12 @@ void register_reductions(Registry& registry);
 void register_reductions(Registry& registry) {
   add_operations(registry, {"Sum", "Mean", "Max", "Min", "Amax", "Amin", "Prod"}, {"x"},
                  {"axis", "keepdims", "initial", "dtype"}, lower_reduction);
+  add_operations(registry, {"Nansum", "Nanmean", "Nanmax", "Nanmin", "Nanprod", "Nanvar", "Nanstd"},
+                 {"x"}, {"axis", "keepdims"}, lower_nan_reduction);
+  add_operations(registry, {"Ptp"}, {"x"}, {"axis", "keepdims"}, lower_ptp);
+  add_operations(registry, {"Average"}, {"x", "weights"}, {"axis"}, lower_average);
+  add_operations(registry, {"Diff"}, {"a"}, {"n", "axis"}, lower_diff);
+  add_operations(registry, {"Trapezoid"}, {"y", "x"}, {"x", "dx", "axis"}, lower_trapezoid);
   add_operations(registry, {"Any", "All"}, {"x"}, {"axis", "keepdims"}, lower_logic);
   add_operations(registry, {"CountNonzero"}, {"x"}, {"axis", "keepdims"}, lower_count_nonzero);
   add_operations(registry, {"Var", "Std"}, {"x"}, {"axis", "keepdims"}, lower_variance);

@@ -184,20 +184,83 @@ void lower_stack(Operation& op) {
   op.output(concatenated(op, std::move(values), axis));
 }
 
+// Tensors side by side as NumPy's stacks of rows, columns and depths do.
+void lower_named_stack(Operation& op) {
+  std::vector<ValueId> values = op.promoted_list("xs");
+  const std::string& name = op.class_name();
+  std::size_t axis = name == "Vstack" ? 0 : name == "Dstack" ? 2 : 1;
+  for (ValueId& value : values) {
+    const std::size_t rank = op.rank(value);
+    if (name == "Hstack") {
+      if (rank == 0) value = op.with_axis(value, 0);
+      if (op.rank(value) == 1) axis = 0;
+    } else if (name == "ColumnStack") {
+      if (rank == 1) value = op.with_axis(value, 1);
+    } else {
+      if (rank == 0) value = op.with_axis(value, 0);
+      if (op.rank(value) == 1) value = op.with_axis(value, 0);
+      if (name == "Dstack" && op.rank(value) == 2) value = op.with_axis(value, 2);
+    }
+  }
+  op.output(op.concat(std::move(values), axis));
+}
+
+void lower_append(Operation& op) {
+  std::vector<ValueId> values = op.promoted({"x1", "x2"});
+  if (op.has("axis")) {
+    const std::size_t axis = op.axis("axis", 0, op.rank(values[0]));
+    op.output(op.concat(std::move(values), axis));
+    return;
+  }
+  for (ValueId& value : values) value = op.reshape({Reshape::kInfer}, value);
+  op.output(op.concat(std::move(values), 0));
+}
+
+// A quarter turn, k times.
+void lower_rot90(Operation& op) {
+  ValueId x = op.tensor("array");
+  std::vector<std::int64_t> axes{0, 1};
+  if (op.has("axes")) axes = op.arguments().integers("axes");
+  if (axes.size() != 2) op.invalid("axes", "are not two");
+  const std::size_t a = op.axis_at("axes", axes[0], op.rank(x));
+  const std::size_t b = op.axis_at("axes", axes[1], op.rank(x));
+  const std::int64_t turns = ((op.arguments().integer("k", 1) % 4) + 4) % 4;
+  if (turns == 1 || turns == 2) x = op.slice(x, b, {}, {}, -1);
+  if (turns == 2) x = op.slice(x, a, {}, {}, -1);
+  if (turns == 1 || turns == 3) x = op.swapped(x, a, b);
+  if (turns == 3) x = op.slice(x, b, {}, {}, -1);
+  op.output(x);
+}
+
+void lower_named_flip(Operation& op) {
+  const ValueId x = op.tensor("x");
+  const std::size_t axis = op.class_name() == "Flipud" ? 0 : 1;
+  if (op.rank(x) <= axis) op.invalid("x", "has too few axes");
+  op.output(op.slice(x, axis, {}, {}, -1));
+}
+
 void lower_split(Operation& op) {
   const ValueId x = op.tensor("x");
-  const std::size_t axis = op.axis("axis", 0, op.rank(x));
+  const std::string& name = op.class_name();
+  const std::int64_t named = name == "Hsplit"   ? (op.rank(x) == 1 ? 0 : 1)
+                             : name == "Dsplit" ? 2
+                                                : 0;
+  const std::size_t axis = op.axis("axis", named, op.rank(x));
   const bool parts = !op.arguments().find("indices_or_sections") ||
                      !op.arguments().find("indices_or_sections")->is_array();
   std::vector<std::int64_t> cuts{0};
   if (parts) {
     const std::int64_t count = op.arguments().size("indices_or_sections");
     const std::int64_t size = op.known_size(x, axis);
-    if (count > size || size % count != 0) {
+    // ArraySplit makes the first parts one longer where they cannot be equal.
+    const std::int64_t longer = size % count;
+    if (count > size || (longer != 0 && name != "ArraySplit")) {
       op.invalid("indices_or_sections",
                  fmt::format("an axis of {} cannot be split into {}", size, count));
     }
-    for (std::int64_t i = 1; i < count; ++i) cuts.push_back(i * (size / count));
+    for (std::int64_t i = 1; i < count; ++i) {
+      cuts.push_back(i * (size / count) + std::min(i, longer));
+    }
   } else {
     for (const std::int64_t cut : op.arguments().integers("indices_or_sections")) {
       cuts.push_back(cut);
@@ -407,7 +470,15 @@ void register_shapes(Registry& registry) {
   add_operations(registry, {"Roll"}, {"x"}, {"shift", "axis"}, lower_roll);
   add_operations(registry, {"Concatenate"}, {"xs"}, {"axis"}, lower_concatenate);
   add_operations(registry, {"Stack"}, {"xs"}, {"axis"}, lower_stack);
-  add_operations(registry, {"Split"}, {"x"}, {"indices_or_sections", "axis"}, lower_split);
+  add_operations(registry, {"Split", "ArraySplit"}, {"x"}, {"indices_or_sections", "axis"},
+                 lower_split);
+  add_operations(registry, {"Hsplit", "Vsplit", "Dsplit"}, {"x"}, {"indices_or_sections"},
+                 lower_split);
+  add_operations(registry, {"Hstack", "Vstack", "Dstack", "ColumnStack"}, {"xs"}, {},
+                 lower_named_stack);
+  add_operations(registry, {"Append"}, {"x1", "x2"}, {"axis"}, lower_append);
+  add_operations(registry, {"Rot90"}, {"array"}, {"k", "axes"}, lower_rot90);
+  add_operations(registry, {"Fliplr", "Flipud"}, {"x"}, {}, lower_named_flip);
   add_operations(registry, {"Unstack"}, {"x"}, {"num", "axis"}, lower_unstack);
   add_operations(registry, {"Tile"}, {"x"}, {"repeats"}, lower_tile);
   add_operations(registry, {"Repeat"}, {"x"}, {"repeats", "axis"}, lower_repeat);
