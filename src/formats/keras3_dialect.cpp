@@ -227,6 +227,11 @@ class Translation {
 }  // namespace
 
 Keras3Layer keras3_layer(const graph::Layer& layer) {
+  if (layer.class_name == "SpectralNormalization") {
+    throw Error(ErrorCode::kUnsupported,
+                "kerf does not keep what its training needs, without which Keras does not read it",
+                fmt::format("layer '{}' (SpectralNormalization)", layer.path));
+  }
   Keras3Layer result = layer.keras_major < 3 && !layer.operation
                            ? Translation(layer).whole()
                            : Keras3Layer{layer.class_name, layer.config, layer.weights};

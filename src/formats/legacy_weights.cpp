@@ -123,11 +123,15 @@ class LegacyWeights {
 
   void read_layer(const LayerSpec& layer, const std::string& group,
                   const std::vector<Expected>& expected) {
-    const auto names = file_.has(group) ? file_.text_array(group, "weight_names") : std::nullopt;
+    auto names = file_.has(group) ? file_.text_array(group, "weight_names") : std::nullopt;
     if (!names) {
       wrong_weights(file_.where(), layer.name,
                     fmt::format("its weights are missing (they should be at '{}')", group));
     }
+    // What SpectralNormalization needs to train on, and nothing else.
+    std::erase_if(*names, [](const std::string& name) {
+      return name.find("/vector_u") != std::string::npos || name.find("/sn_u") != std::string::npos;
+    });
     std::optional<std::vector<std::vector<std::string>>> datasets;
     if (names->size() == expected.size()) {
       datasets = in_order(*names, expected);

@@ -11,13 +11,11 @@ const std::map<std::string_view, std::string_view>& refused_classes() {
   constexpr std::string_view kColumns =
       "reads feature columns, which Keras 3 dropped; use Keras' preprocessing layers";
   static const std::map<std::string_view, std::string_view> kClasses{
-      {"AutoContrast", kNotYet},
       {"ContrastLimitedAdaptiveHistogramEqualization", kNotYet},
       {"DenseFeatures", kColumns},
       {"FlaxLayer", kForeign},
       {"HashedCrossing", kNotYet},
       {"Hashing", kNotYet},
-      {"Highway", kNotYet},
       {"IntegerLookup", kNotYet},
       {"JaxLayer", kForeign},
       {"LSTMCell", kNotYet},
@@ -26,27 +24,13 @@ const std::map<std::string_view, std::string_view>& refused_classes() {
       {"StackedRNNCells", kNotYet},
       {"Layer", kNoLayer},
       {"LinearModel", kColumns},
-      {"LocallyConnected1D", kNotYet},
-      {"LocallyConnected2D", kNotYet},
-      {"MaxNumBoundingBoxes", kNotYet},
-      {"MaxoutDense", kNotYet},
-      {"MelSpectrogram", kNotYet},
-      {"ParametricSoftplus", kNotYet},
-      {"Pipeline", kNotYet},
-      {"RandomFourierFeatures", kNotYet},
-      {"ReversibleEmbedding", kNotYet},
-      {"SReLU", kNotYet},
-      {"STFTSpectrogram", kNotYet},
-      {"SpectralNormalization", kNotYet},
       {"StringLookup", kNotYet},
       {"TFSMLayer",
        "reads a TensorFlow SavedModel beside the file, which kerf does not run; save the model "
        "that it was exported from"},
-      {"TernaryDense", kNotYet},
       {"TextVectorization", kNotYet},
       {"TorchModuleWrapper", kForeign},
-      {"WideDeepModel", kColumns},
-      {"Wrapper", kNoLayer}};
+      {"WideDeepModel", kColumns}};
   return kClasses;
 }
 

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <map>
 #include <random>
 
@@ -139,6 +140,14 @@ TEST_F(AttentionLayersTest, GoesOverSeveralAxes) {
   // Over the rows of each: the columns are as good as a batch.
   const Floats rows = values_of(run(image.reshaped({4, 3, 3}), ""));
   expect_tensor(run(image, R"(, "attention_axes": [2])"), {2, 2, 3, 3}, rows);
+}
+
+// Without an axis of steps, Keras' product of matrices goes over the batch.
+TEST_F(AttentionLayersTest, SamplesAttendToEachOtherWhereThereAreNoSteps) {
+  const float share = 1 / (1 + std::exp(-1.0F));
+  const LayerCase layer{.class_name = "Attention",
+                        .inputs = {floats({2, 2}, {1, 0, 0, 1}), floats({2, 2}, {1, 0, 0, 1})}};
+  expect_tensor(run_layer(layer).outputs[0], {2, 2}, Floats{share, 1 - share, 1 - share, share});
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "tests/layers/run_layer.h"
 
 namespace kerf::layers {
@@ -80,6 +82,33 @@ TEST(CallTest, TrainingBehaviourIsRefused) {
   EXPECT_THAT(refusal_of(layer).what(), HasSubstr("training=True"));
   layer.arguments = R"({"args": [$0], "kwargs": {"training": false}})";
   expect_tensor(run_layer(layer).outputs[0], {1, 1}, Floats{1});
+}
+
+TEST(TernaryDenseTest, KeepsSignsOnly) {
+  LayerCase layer{.class_name = "TernaryDense",
+                  .config = R"({"units": 2, "threshold": 0.75})",
+                  .inputs = {floats({1, 2}, {1, 10})},
+                  .weights = {{"kernel", {1, -0.6F, -2, 0.6F}}, {"bias", {0, 1}}}};
+  expect_tensor(run_layer(layer).outputs[0], {1, 2}, Floats{-9, 1});
+  // Half the mean size without a threshold, by which the signs are multiplied then.
+  layer.config = R"({"units": 2, "threshold": null})";
+  expect_tensor(run_layer(layer).outputs[0], {1, 2}, Floats{-9.45F, 10.45F});
+}
+
+TEST(ReversibleEmbeddingTest, GoesBackByTheSameTable) {
+  LayerCase layer{
+      .class_name = "ReversibleEmbedding",
+      .config = R"({"input_dim": 3, "output_dim": 2})",
+      .inputs = {ints({1, 2}, {2, 0})},
+      .weights = {{"embeddings", {1, 2, 3, 4, 5, 6}}, {"reverse_embeddings", {1, 0, 2, 0, 1, 2}}}};
+  expect_tensor(run_layer(layer).outputs[0], {1, 2, 2}, Floats{5, 6, 1, 2});
+  layer.inputs = {floats({1, 2}, {1, 10})};
+  layer.arguments = R"({"args": [$0], "kwargs": {"reverse": true}})";
+  expect_tensor(run_layer(layer).outputs[0], {1, 3}, Floats{21, 43, 65});
+  layer.config = R"({"input_dim": 3, "output_dim": 2, "tie_weights": false,
+                     "logit_soft_cap": 10})";
+  expect_tensor(run_layer(layer).outputs[0], {1, 3},
+                Floats{10 * std::tanh(0.1F), 10 * std::tanh(1.0F), 10 * std::tanh(2.2F)});
 }
 
 }  // namespace

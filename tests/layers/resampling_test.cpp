@@ -103,5 +103,20 @@ TEST(RandomLayersTest, DoNothing) {
   EXPECT_EQ(refusal_of(crop).code(), ErrorCode::kUnsupported);
 }
 
+TEST(AutoContrastTest, StretchesEveryChannel) {
+  LayerCase layer{.class_name = "AutoContrast",
+                  .config = R"({"value_range": [0, 255]})",
+                  .inputs = {floats({1, 1, 3, 2}, {10, 7, 20, 7, 60, 7})}};
+  expect_tensor(run_layer(layer).outputs[0], {1, 1, 3, 2}, Floats{0, 7, 51, 7, 255, 7});
+  layer.config = R"({"value_range": [-1, 1]})";
+  layer.inputs = {floats({1, 1, 3, 1}, {0, 0.25F, 0.5F})};
+  expect_tensor(run_layer(layer).outputs[0], {1, 1, 3, 1}, Floats{-1, 0, 1});
+  layer.config = "{}";
+  layer.inputs = {ints({1, 1, 3, 1}, {0, 100, 101})};
+  const Tensor bytes = run_layer(layer).outputs[0];
+  EXPECT_EQ(bytes.dtype(), DType::kInt32);
+  expect_tensor(bytes, {1, 1, 3, 1}, Floats{0, 252, 255});
+}
+
 }  // namespace
 }  // namespace kerf::layers

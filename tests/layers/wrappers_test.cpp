@@ -143,5 +143,23 @@ TEST_F(WrappersTest, RefusesWhatItHoldsButDoesNotKnow) {
             ErrorCode::kInvalidFile);
 }
 
+TEST(SpectralNormalizationTest, IsTheLayerItWraps) {
+  const LayerCase layer{.class_name = "SpectralNormalization",
+                        .config = R"({"power_iterations": 1, "layer": {"class_name": "Dense",
+                            "config": {"name": "dense", "units": 1}}})",
+                        .inputs = {floats({1, 2}, {1, 2})},
+                        .weights = {{"layer/kernel", {3, 4}}, {"layer/bias", {1}}}};
+  expect_tensor(run_layer(layer).outputs[0], {1, 1}, Floats{12});
+}
+
+TEST(PipelineTest, CallsItsLayersInOrder) {
+  const LayerCase layer{.class_name = "Pipeline",
+                        .config = R"({"layers": [
+          {"class_name": "Rescaling", "config": {"name": "a", "scale": 2, "offset": 1}},
+          {"class_name": "Rescaling", "config": {"name": "b", "scale": 10, "offset": 0}}]})",
+                        .inputs = {floats({1, 2}, {1, 2})}};
+  expect_tensor(run_layer(layer).outputs[0], {1, 2}, Floats{30, 50});
+}
+
 }  // namespace
 }  // namespace kerf::layers

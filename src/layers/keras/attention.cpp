@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "kerf/error.h"
-#include "layers/registry.h"
+#include "layers/quantization.h"
 
 namespace kerf::layers {
 namespace {
@@ -64,16 +64,6 @@ ValueId to_bool(LayerCall& call, ValueId mask) {
              : call.ops().append(program::Cast{DType::kBool}, {mask});
 }
 
-Tensor flat_kernel(std::span<const Tensor> sources, double input_axes) {
-  const Tensor& kernel = sources[0];
-  std::int64_t rows = 1;
-  for (std::size_t i = 0; i < static_cast<std::size_t>(input_axes); ++i) rows *= kernel.shape()[i];
-  return kernel.reshaped({rows, rows == 0 ? 0 : kernel.shape().element_count() / rows});
-}
-Tensor flat_bias(std::span<const Tensor> sources, double) {
-  return sources[0].reshaped({sources[0].shape().element_count()});
-}
-
 // A dense layer inside an attention layer, whose kernel has more than two axes.
 struct Projection {
   std::string path;  // "query_dense"
@@ -97,20 +87,19 @@ ValueId project(LayerCall& call, const Projection& projection, ValueId x) {
     bias.push_back(dim);
     columns *= dim;
   }
-  const auto flat = [&](const char* name, const Shape& shape, const Shape& to,
-                        Tensor (*make)(std::span<const Tensor>, double)) {
-    const std::string path = fmt::format("{}/{}", projection.path, name);
-    const ValueId weight = call.weight(path, shape);
-    return call.derived("flat " + path, {weight}, to, make,
-                        static_cast<double>(projection.from.size()));
-  };
-  std::vector<ValueId> operands{x, flat("kernel", kernel, {rows, columns}, flat_kernel)};
-  program::Linear op;
-  if (call.config().boolean("use_bias", true)) {
-    operands.push_back(flat("bias", bias, {columns}, flat_bias));
-    op.epilogue.bias = true;
-  }
-  return call.ops().append(op, std::move(operands));
+  // Scales stand as the results of the projection do.
+  Shape scale;
+  for (std::size_t i = 0; i + 1 < call.shape(x).rank(); ++i) scale.push_back(1);
+  for (const std::int64_t dim : projection.to) scale.push_back(dim);
+  return dense_product(call, x,
+                       dense_weights(call, quantization_of(call, projection.name),
+                                     {.path = projection.path + "/",
+                                      .rows = rows,
+                                      .columns = columns,
+                                      .kernel = kernel,
+                                      .bias = bias,
+                                      .kernel_scale = scale,
+                                      .has_bias = call.config().boolean("use_bias", true)}));
 }
 
 std::int64_t channels(LayerCall& call, ValueId x) {
@@ -419,8 +408,16 @@ void lower_attention(LayerCall& call) {
                 config.where());
   }
   ValueId q = call.float_input(0);
-  const ValueId v = call.float_input(1);
-  const ValueId k = call.input_count() > 2 ? call.float_input(2) : v;
+  ValueId v = call.float_input(1);
+  ValueId k = call.input_count() > 2 ? call.float_input(2) : v;
+  // Matrices without a batch: Keras then lets the samples of a batch attend to each other.
+  const bool flat = call.shape(q).rank() == 2 && call.shape(v).rank() == 2 &&
+                    call.shape(k).rank() == 2 && !call.has_mask(0) && !call.has_mask(1);
+  if (flat) {
+    for (ValueId* x : {&q, &v, &k}) {
+      *x = reshaped(call, *x, {1, Reshape::copy(0), Reshape::copy(1)});
+    }
+  }
   for (const ValueId x : {q, v, k}) {
     if (call.shape(x).rank() != 3) {
       config.unsupported("score_mode", fmt::format("an input of shape {}, not (batch, steps, "
@@ -484,8 +481,11 @@ void lower_attention(LayerCall& call) {
     y = ops.append(Binary{Binary::Kind::kMultiply},
                    {y, reshaped(call, some, {Reshape::copy(0), Reshape::copy(1), 1})});
   }
-  call.output_passing_mask(y);
-  if (want_scores) call.output(scores);
+  const auto as_given = [&](ValueId x) {
+    return flat ? reshaped(call, x, {Reshape::copy(1), Reshape::copy(2)}) : x;
+  };
+  call.output_passing_mask(as_given(y));
+  if (want_scores) call.output(as_given(scores));
 }
 
 }  // namespace

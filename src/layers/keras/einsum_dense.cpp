@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "layers/activation.h"
+#include "layers/quantization.h"
 
 // EinsumDense: a sum of products over letters, such as "abc,cde->abde", as one matrix product.
 namespace kerf::layers {
@@ -137,10 +138,6 @@ void lower_einsum_dense(LayerCall& call) {
     if (size < 0) refuse(call, fmt::format("the size of '{}' is unknown", letter));
     return size;
   };
-  Shape kernel_shape;
-  for (const char letter : e.kernel) kernel_shape.push_back(size_of(letter));
-  ValueId kernel = call.weight("kernel", kernel_shape);
-
   const std::string alone =
       filtered(e.x, [&](char c) { return !has(e.kernel, c) && !has(e.y, c); });
   if (!alone.empty()) {
@@ -168,14 +165,46 @@ void lower_einsum_dense(LayerCall& call) {
 
   // (shared, rows, summed) times (shared, summed, columns).
   x = transposed(call, x, e.x, shared + rows + summed);
-  const std::string order = shared + summed + columns;
-  const Shape matrices = groups == 1 ? Shape{depth, width} : Shape{groups, depth, width};
-  kernel = call.derived(
-      fmt::format("einsum kernel {} as {}", e.kernel, order), {kernel}, matrices,
-      [&](std::span<const Tensor> sources, double) {
-        return permuted(sources[0], permutation(e.kernel, order)).reshaped(matrices);
-      },
-      0);
+  Shape bias_shape;
+  const std::string bias_axes = config.text("bias_axes", "");
+  if (config.has("bias_axes")) {
+    for (const char c : e.y) {
+      const bool own = has(bias_axes, c);
+      if (own || bias_shape.rank() != 0) bias_shape.push_back(own ? size_of(c) : 1);
+    }
+  }
+  Shape kernel_shape;
+  for (const char letter : e.kernel) kernel_shape.push_back(size_of(letter));
+  const Quantization quantization = quantization_of(call);
+  DenseWeights weights;
+  if (quantization) {
+    // What is stored is a matrix.
+    const std::string kept = filtered(e.y, [&](char c) { return has(columns, c); });
+    const bool plain = groups == 1 && shared.empty() && alone.empty() &&
+                       e.kernel == summed + columns && kept == columns &&
+                       (bias_shape.rank() == 0 || bias_axes == columns);
+    if (!plain) refuse(call, "kerf does not know how this is quantised");
+    Shape scale_shape;
+    for (const char c : e.y) scale_shape.push_back(has(columns, c) ? size_of(c) : 1);
+    weights = dense_weights(call, quantization,
+                            {.path = "",
+                             .rows = depth,
+                             .columns = width,
+                             .kernel = kernel_shape,
+                             .bias = bias_shape,
+                             .kernel_scale = scale_shape,
+                             .has_bias = bias_shape.rank() != 0});
+  } else {
+    const std::string order = shared + summed + columns;
+    const Shape matrices = groups == 1 ? Shape{depth, width} : Shape{groups, depth, width};
+    weights.matrix = call.derived(
+        fmt::format("einsum kernel {} as {}", e.kernel, order),
+        {call.weight("kernel", kernel_shape)}, matrices,
+        [&](std::span<const Tensor> sources, double) {
+          return permuted(sources[0], permutation(e.kernel, order)).reshaped(matrices);
+        },
+        0);
+  }
   const ValueId like = x;
   std::vector<std::int64_t> dims;
   if (groups == 1) {
@@ -185,22 +214,17 @@ void lower_einsum_dense(LayerCall& call) {
     dims = {groups, Reshape::kInfer, depth};
   }
   x = ops.append(Reshape{dims}, {x});
-  ValueId y = groups == 1 ? ops.append(program::Linear{}, {x, kernel})
-                          : ops.append(program::MatMul{}, {x, kernel});
+  ValueId y = groups == 1 ? dense_product(call, x, weights)
+                          : ops.append(program::MatMul{}, {x, weights.matrix});
   dims.clear();
   for (std::size_t i = 0; i < shared.size() + rows.size(); ++i) dims.push_back(Reshape::like(i));
   for (const char c : columns) dims.push_back(size_of(c));
   y = ops.append(Reshape{dims}, {y, like});
   y = transposed(call, y, shared + rows + columns, e.y);
 
-  if (config.has("bias_axes")) {
-    const std::string axes = config.text("bias_axes", "");
-    Shape shape;
-    for (const char c : e.y) {
-      const bool own = has(axes, c);
-      if (own || shape.rank() != 0) shape.push_back(own ? size_of(c) : 1);
-    }
-    y = ops.append(program::Binary{program::Binary::Kind::kAdd}, {y, call.weight("bias", shape)});
+  if (!quantization && bias_shape.rank() != 0) {
+    y = ops.append(program::Binary{program::Binary::Kind::kAdd},
+                   {y, call.weight("bias", bias_shape)});
   }
   call.output(apply_activation(call, y, "activation"));
 }

@@ -6,6 +6,14 @@ namespace {
 
 void lower_identity(LayerCall& call) { call.output_passing_mask(call.input()); }
 
+// Boxes beside images are cut or filled up to a number; images alone are left as they are.
+void lower_box_limit(LayerCall& call) {
+  if (call.input_count() != 1) {
+    call.config().unsupported("max_number", "is called with boxes beside the images");
+  }
+  call.output(call.input());
+}
+
 // Augmentation of images: what they are without it, as floats, as Keras gives them.
 void lower_augmentation(LayerCall& call) {
   if (call.input_count() != 1) {
@@ -23,6 +31,10 @@ void register_identity(Registry& registry) {
         "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization"}) {
     registry.add({.class_name = name, .lower = lower_identity, .note = "changes nothing"});
   }
+  registry.add({.class_name = "MaxNumBoundingBoxes",
+                .lower = lower_box_limit,
+                .refuses = {{"max_number", "called with boxes beside the images"}},
+                .note = "leaves images as they are"});
   for (const char* name : {"RandomFlip",
                            "RandomRotation",
                            "RandomTranslation",

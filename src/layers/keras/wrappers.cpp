@@ -1,5 +1,9 @@
 #include <fmt/format.h>
 
+#include <boost/json/array.hpp>
+#include <boost/json/value.hpp>
+#include <map>
+
 #include "kerf/error.h"
 #include "layers/part.h"
 
@@ -7,6 +11,7 @@
 namespace kerf::layers {
 namespace {
 
+namespace json = boost::json;
 using program::Binary;
 using program::Reshape;
 
@@ -107,10 +112,48 @@ void lower_time_distributed(LayerCall& call) {
   }
 }
 
+// The input of a layer that hands it on to another.
+std::vector<Flow> inputs_of(LayerCall& call) {
+  std::vector<Flow> inputs;
+  for (std::size_t i = 0; i < call.input_count(); ++i) {
+    inputs.push_back({call.input(i), call.mask(i)});
+  }
+  return inputs;
+}
+
+// What is left of SpectralNormalization after training: its layer, whose kernel was normalised
+// then.
+void lower_wrapper(LayerCall& call) {
+  Part inner(call, "layer", "layer");
+  for (const Flow& output : inner.call(inputs_of(call))) call.output(output.value, output.mask);
+}
+
+void lower_pipeline(LayerCall& call) {
+  const json::value* layers = call.config().find("layers");
+  if (layers == nullptr || !layers->is_array()) call.config().invalid("layers", "is no list");
+  std::vector<Flow> flows = inputs_of(call);
+  std::map<std::string, int> counts;
+  for (const json::value& layer : layers->get_array()) {
+    if (!layer.is_object()) call.config().invalid("layers", "holds something that is no layer");
+    const json::value* name = layer.get_object().if_contains("class_name");
+    const std::string folder =
+        layer_folder(name != nullptr && name->is_string() ? std::string(name->get_string()) : "");
+    const int number = counts[folder]++;
+    Part part(call, "layers/" + (number == 0 ? folder : fmt::format("{}_{}", folder, number)),
+              layer.get_object());
+    flows = part.call(flows);
+  }
+  for (const Flow& output : flows) call.output(output.value, output.mask);
+}
+
 }  // namespace
 
 void register_wrappers(Registry& registry);
 void register_wrappers(Registry& registry) {
+  for (const char* name : {"SpectralNormalization", "Wrapper"}) {
+    registry.add({.class_name = name, .lower = lower_wrapper});
+  }
+  registry.add({.class_name = "Pipeline", .lower = lower_pipeline});
   registry.add({.class_name = "Bidirectional", .lower = lower_bidirectional});
   registry.add({.class_name = "TimeDistributed", .lower = lower_time_distributed});
 }
