@@ -218,8 +218,8 @@ class Index {
   const std::vector<std::size_t>& axes() {
     if (axes_.empty()) {
       for (std::size_t axis = 0; axis < grid_.dims.size(); ++axis) axes_.push_back(axis);
-      std::ranges::stable_partition(
-          axes_, [&](std::size_t axis) { return grid_.most[axis] == kUndefined; });
+      std::stable_partition(axes_.begin(), axes_.end(),
+                            [&](std::size_t axis) { return grid_.most[axis] == kUndefined; });
     }
     return axes_;
   }
