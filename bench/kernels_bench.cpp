@@ -1,4 +1,4 @@
-// Single kernels on one core: GFLOP/s for each shape. `kernels_bench --benchmark_filter=Linear`.
+// Single kernels on one core: GFLOP/s for each shape. `kernels_bench --benchmark_filter=linear`.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>

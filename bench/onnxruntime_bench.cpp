@@ -6,6 +6,7 @@
 #include <random>
 
 #include "kerf/model.h"
+#include "machine.h"
 #include "onnxruntime_session.h"
 #include "rounds.h"
 #include "tensor/npy.h"
@@ -81,6 +82,7 @@ class KerfRun {
     }
   }
 
+  double flops() const { return plan_.flops(); }
   void run() { plan_.run(feeds_, fetches_, workspace_, single_ ? nullptr : &threads_); }
 
  private:
@@ -99,7 +101,7 @@ std::string microseconds(double seconds) {
   return fmt::format("{:.{}f}", seconds * 1e6, seconds < 1e-4 ? 2 : 0);
 }
 
-void measure(const Options& options, const std::string& pair) {
+void measure(const Options& options, const std::string& pair, double peak) {
   const std::size_t colon = pair.find(':');
   const std::string name = pair.substr(0, colon);
   const std::int64_t batch = colon == std::string::npos ? 1 : std::stoll(pair.substr(colon + 1));
@@ -117,9 +119,11 @@ void measure(const Options& options, const std::string& pair) {
   const Comparison result = compare(
       options.threads == 1 ? Clock::kThread : Clock::kTime, options.rounds, options.seconds,
       [&] { kerf.run(); }, [&] { onnx.run(); });
-  fmt::print("| {}:{} | {} | {} | {} | {:.2f} | {:.2f} to {:.2f} | {} |\n", name, batch,
-             options.threads, microseconds(result.second), microseconds(result.first), result.ratio,
-             result.lowest, result.highest, error < 0 ? "-" : fmt::format("{:.1e}", error));
+  const double gflops = kerf.flops() / result.first * 1e-9;
+  fmt::print("| {}:{} | {} | {} | {} | {:.2f} | {:.2f} to {:.2f} | {:.1f} | {:.0f}% | {} |\n", name,
+             batch, options.threads, microseconds(result.second), microseconds(result.first),
+             result.ratio, result.lowest, result.highest, gflops, 100 * gflops / peak,
+             error < 0 ? "-" : fmt::format("{:.1e}", error));
   std::fflush(stdout);
 }
 
@@ -132,11 +136,18 @@ int run(int argc, char** argv) {
   app.add_option("--rounds", options.rounds, "Turns of each engine")->capture_default_str();
   app.add_option("--seconds", options.seconds, "Length of a turn")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
+  const double peak = peak_gflops(options.threads);
+  fmt::print("This machine, {} threads: {:.0f} GFLOP/s", options.threads, peak);
+  for (const std::size_t mebibytes : {std::size_t{4}, std::size_t{128}}) {
+    fmt::print(", {:.0f} GB/s from {} MiB a thread",
+               read_gigabytes_per_second(options.threads, mebibytes << 20), mebibytes);
+  }
   fmt::print(
-      "| model:batch | threads | ONNX Runtime {} µs | kerf µs | times as fast | rounds | "
-      "error to Keras |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+      "\n\n| model:batch | threads | ONNX Runtime {} µs | kerf µs | times as fast | rounds | "
+      "GFLOP/s | of peak | error to Keras |\n"
+      "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
       OnnxRuntimeSession::version());
-  for (const std::string& pair : options.pairs) measure(options, pair);
+  for (const std::string& pair : options.pairs) measure(options, pair, peak);
   return 0;
 }
 

@@ -93,6 +93,7 @@ std::string describe(const Window& window) {
 
 std::string describe(const Epilogue& epilogue) {
   std::string text;
+  if (epilogue.scale) text += " *scale";
   if (epilogue.bias) text += " +bias";
   if (epilogue.residual) text += " +residual";
   if (!epilogue.activation.identity()) text += " +" + describe(epilogue.activation);

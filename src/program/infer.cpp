@@ -64,18 +64,18 @@ bool compatible(const Shape& a, const Shape& b) {
   return true;
 }
 
-// Checks the bias and residual operands that follow the first `count`.
+// Checks the bias, residual and scale operands that follow the first `count`.
 void check_epilogue(const Epilogue& epilogue, const Operands& operands, std::size_t count,
                     const Shape& result) {
   std::size_t next = count;
-  if (epilogue.bias) {
-    const ValueType& bias = operands[next++];
-    require_float(bias, "the bias");
-    if (bias.shape.rank() != 1 || !compatible(bias.shape[0], result.back())) {
-      fail(fmt::format("the bias has the shape {}, but {} channels are computed",
-                       bias.shape.to_string(), result.back()));
+  const auto check_vector = [&](const ValueType& vector, const char* what) {
+    require_float(vector, what);
+    if (vector.shape.rank() != 1 || !compatible(vector.shape[0], result.back())) {
+      fail(fmt::format("{} has the shape {}, but {} channels are computed", what,
+                       vector.shape.to_string(), result.back()));
     }
-  }
+  };
+  if (epilogue.bias) check_vector(operands[next++], "the bias");
   if (epilogue.residual) {
     const ValueType& residual = operands[next++];
     require_float(residual, "the residual");
@@ -84,6 +84,7 @@ void check_epilogue(const Epilogue& epilogue, const Operands& operands, std::siz
                        residual.shape.to_string(), result.to_string()));
     }
   }
+  if (epilogue.scale) check_vector(operands[next], "the scale");
 }
 
 void check_window(const Window& window) {
@@ -103,7 +104,7 @@ void check_window(const Window& window) {
 // How many operands an op takes; Concat takes any number.
 struct OperandCount {
   static std::size_t extra(const Epilogue& epilogue) {
-    return (epilogue.bias ? 1U : 0U) + (epilogue.residual ? 1U : 0U);
+    return (epilogue.bias ? 1U : 0U) + (epilogue.residual ? 1U : 0U) + (epilogue.scale ? 1U : 0U);
   }
   std::size_t operator()(const Linear& op) const { return 2 + extra(op.epilogue); }
   std::size_t operator()(const Conv& op) const { return 2 + extra(op.epilogue); }

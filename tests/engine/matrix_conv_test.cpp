@@ -85,6 +85,7 @@ TEST_P(ConvTest, AgreesWithTheDefinitionForRandomWindows) {
     w.push_back(out);
     op.epilogue.bias = round % 2 == 1;
     op.epilogue.residual = round % 5 == 1;
+    op.epilogue.scale = round % 7 < 3;
     op.epilogue.activation = kActivations[static_cast<std::size_t>(round) % kActivations.size()];
     const std::vector<Operand> operands = operands_of(op, x, w, random);
     expect_close(run_kernel(op, operands), reference(op, operands), describe(op.window, x, w));

@@ -158,6 +158,7 @@ void add_epilogue(const program::Epilogue& epilogue, const Shape& result, Random
                   std::vector<Operand>& operands) {
   if (epilogue.bias) operands.push_back(random.floats({result.back()}, true));
   if (epilogue.residual) operands.push_back(random.floats(result));
+  if (epilogue.scale) operands.push_back(random.floats({result.back()}, true));
 }
 
 void MatrixTest::SetUp() { hwy::SetSupportedTargetsForTest(GetParam()); }

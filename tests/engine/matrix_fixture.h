@@ -49,7 +49,7 @@ class Random {
   std::mt19937 engine_;
 };
 
-// Appends the bias and residual operands that `epilogue` asks for.
+// Appends the bias, residual and scale operands that `epilogue` asks for.
 void add_epilogue(const program::Epilogue& epilogue, const Shape& result, Random& random,
                   std::vector<Operand>& operands);
 

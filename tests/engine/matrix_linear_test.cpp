@@ -41,6 +41,7 @@ TEST_P(LinearTest, AgreesWithTheDefinitionForAllSizesAndEpilogues) {
       program::Linear op;
       op.epilogue.bias = round % 2 == 1;
       op.epilogue.residual = round % 3 == 1;
+      op.epilogue.scale = round % 5 < 2;
       op.epilogue.activation = kActivations[static_cast<std::size_t>(round) % kActivations.size()];
       ++round;
       const std::vector<Operand> operands = linear(op, {rows, in}, out, random);

@@ -41,7 +41,9 @@ bool chosen(const program::Conv& op, const std::vector<Operand>& operands) {
   for (const Operand& operand : operands) types.push_back(operand.type);
   const std::vector<program::ValueType> results = program::infer(op, types);
   std::vector<Tensor> constants(operands.size());
-  constants[1] = Tensor::floats(types[1].shape, operands[1].floats);
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    if (operands[i].constant) constants[i] = Tensor::floats(types[i].shape, operands[i].floats);
+  }
   program::ConstantCache cache;
   return make_winograd(
              op, {.operands = types, .results = results, .constants = constants, .cache = cache}) !=
@@ -63,6 +65,7 @@ TEST_P(WinogradTest, AgreesWithTheDefinition) {
     }
     op.epilogue.bias = round % 2 == 1;
     op.epilogue.residual = round % 5 == 1;
+    op.epilogue.scale = round % 4 < 2;
     op.epilogue.activation = kActivations[static_cast<std::size_t>(round) % kActivations.size()];
     const Shape x{random.integer(1, 2), random.integer(5, 15), random.integer(5, 15),
                   random.integer(8, 50)};

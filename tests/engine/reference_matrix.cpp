@@ -10,9 +10,11 @@ namespace {
 
 void apply_epilogue(const program::Epilogue& epilogue, Operands x, std::size_t next, Values& y) {
   const Values* bias = epilogue.bias ? &x[next++] : nullptr;
-  const Values* residual = epilogue.residual ? &x[next] : nullptr;
+  const Values* residual = epilogue.residual ? &x[next++] : nullptr;
+  const Values* scale = epilogue.scale ? &x[next] : nullptr;
   for_each(y.shape, [&](const Index& i) {
     double value = y[i];
+    if (scale != nullptr) value *= (*scale)[{i.back()}];
     if (bias != nullptr) value += (*bias)[{i.back()}];
     if (residual != nullptr) value += (*residual)[i];
     y[i] = apply(epilogue.activation, value);

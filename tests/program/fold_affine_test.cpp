@@ -25,9 +25,10 @@ TEST(FoldAffine, GoesIntoTheProductBefore) {
   ConvTranspose op{.window = TestProgram::square(3, Padding::kValid), .extent = {3, 3, 1}};
   const ValueId transposed = p.affine(p.add(op, {x, p.constant({3, 3, 4, 5})}));
   const Program program = check(p.build({conv, plain, depthwise, linear, transposed}));
-  EXPECT_THAT(ops_of(program), ElementsAre("Conv 3x3 same +bias", "Conv 1x1 same in 2 groups +bias",
-                                           "DepthwiseConv 3x3 same +bias", "Linear +bias",
-                                           "ConvTranspose 3x3 +bias"));
+  EXPECT_THAT(ops_of(program),
+              ElementsAre("Conv 3x3 same *scale +bias", "Conv 1x1 same in 2 groups +bias",
+                          "DepthwiseConv 3x3 same +bias", "Linear *scale +bias",
+                          "ConvTranspose 3x3 +bias"));
 }
 
 TEST(FoldAffine, GoesIntoTheProductAfterWhereNoPaddingIsRead) {
@@ -72,7 +73,19 @@ TEST(FoldAffine, SumsAndProductsWithConstantsAreAffine) {
   y = p.add(Binary{Kind::kAdd}, {y, p.constant({3})});
   y = p.add(Binary{Kind::kSubtract}, {y, p.constant({1, 3})});
   y = p.add(Binary{Kind::kDivide}, {y, p.scalar(7)});
-  EXPECT_THAT(ops_of(check(p.build({y}))), ElementsAre("Linear +bias"));
+  EXPECT_THAT(ops_of(check(p.build({y}))), ElementsAre("Linear *scale +bias"));
+}
+
+TEST(FoldAffine, FactorsOfInputsAndOutputsMeet) {
+  TestProgram p;
+  const ValueId x = p.feed({kUnknown, 5});
+  const ValueId y = p.affine(p.linear(p.affine(x), 3));
+  const ValueId z = p.add(Binary{Binary::Kind::kMultiply},
+                          {p.affine(p.add(Linear{}, {x, p.constant({5, 4})})), p.scalar(2)});
+  const ValueId wider = p.add(Binary{Binary::Kind::kMultiply},
+                              {p.add(Linear{}, {x, p.constant({5, 7})}), p.scalar(2)});
+  EXPECT_THAT(ops_of(check(p.build({y, z, wider}))),
+              ElementsAre("Linear *scale +bias", "Linear *scale +bias", "Linear *scale"));
 }
 
 TEST(FoldAffine, TwoBecomeOne) {
@@ -95,7 +108,7 @@ TEST(FoldAffine, AFactorGoesIntoAMatrixProduct) {
 TEST(FoldAffine, AProductWithoutChannelsFoldsToo) {
   TestProgram p;
   const ValueId y = p.linear(p.affine(p.linear(p.feed({kUnknown, 5}), 0)), 2);
-  EXPECT_THAT(ops_of(check(p.build({y}))), ElementsAre("Linear +bias", "Linear +bias"));
+  EXPECT_THAT(ops_of(check(p.build({y}))), ElementsAre("Linear *scale +bias", "Linear +bias"));
 }
 
 // Features like years: a mean of 2020, and a deviation of 2.
@@ -134,7 +147,7 @@ TEST(FoldAffine, OperandsThatBroadcastTheResultAreLeftAlone) {
   EXPECT_EQ(check(p.build({y, z})).instructions.size(), 4U);
 }
 
-TEST(FoldAffine, AllProgramsOfAModelShareTheFoldedWeights) {
+TEST(FoldAffine, AllProgramsOfAModelShareWhatIsFolded) {
   TestProgram p;
   const ValueId y = p.add(Binary{Binary::Kind::kMultiply},
                           {p.affine(p.linear(p.feed({kUnknown, 5}), 3)), p.scalar(2)});
@@ -143,7 +156,7 @@ TEST(FoldAffine, AllProgramsOfAModelShareTheFoldedWeights) {
   const auto folded = [&] {
     Program copy = program;
     fold_affine(copy, cache);
-    return copy.values[copy.instructions.back().operands[1]].constant.data();
+    return copy.values[copy.instructions.back().operands.back()].constant.data();
   };
   const void* first = folded();
   const std::size_t bytes = cache.byte_size();

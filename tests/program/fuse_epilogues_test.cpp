@@ -37,6 +37,17 @@ TEST(FuseEpilogues, AResidualIsAddedBeforeTheFunction) {
   EXPECT_EQ(program.instructions[1].operands.back(), program.feeds[0]);
 }
 
+TEST(FuseEpilogues, AResidualStandsBeforeTheScale) {
+  TestProgram p;
+  const ValueId x = p.feed({kUnknown, 6, 6, 4});
+  const Program before = p.build({p.relu(p.add(Binary{}, {x, p.affine(p.conv(p.relu(x), 4, 3))}))});
+  const Program program = after({fold_affine, fuse_epilogues}, before);
+  expect_same_results(before, program);
+  EXPECT_THAT(ops_of(program),
+              ElementsAre("Unary relu", "Conv 3x3 same *scale +bias +residual +relu"));
+  expect_engine_agrees(program);
+}
+
 TEST(FuseEpilogues, AFunctionBeforeTheSumKeepsItOut) {
   TestProgram p;
   const ValueId x = p.feed({kUnknown, 4});

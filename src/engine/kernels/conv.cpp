@@ -22,7 +22,10 @@ class ConvKernel final : public Kernel {
     product_ = Product(geometry.outputs(), rows_.taps(), rows_.piece(), columns_,
                        op.epilogue.activation, rows_.row_bytes());
     weights_ = packed_constant(spec, product_.layout(),
-                               {.operand = 1, .stride = groups_ * columns_, .groups = groups_});
+                               {.operand = 1,
+                                .stride = groups_ * columns_,
+                                .groups = groups_,
+                                .scaled = op.epilogue.scale});
     // Each output sees just its own cell: the input is a dense matrix.
     dense_ = groups_ == 1 && rows_.taps() == 1 && rows_.piece() == channels &&
              geometry.size == geometry.output && geometry.before == std::array<std::int64_t, 3>{};
@@ -93,7 +96,7 @@ class ConvKernel final : public Kernel {
 
 KernelPtr make_kernel(const program::Conv& op, const KernelSpec& spec) {
   const std::int64_t channels = spec.operands[0].shape.back();
-  if (op.groups > 1 && op.groups == channels) {
+  if (op.groups > 1 && op.groups == channels && !op.epilogue.scale) {
     return make_kernel(program::DepthwiseConv{.window = op.window, .epilogue = op.epilogue}, spec);
   }
   if (KernelPtr winograd = make_winograd(op, spec)) return winograd;

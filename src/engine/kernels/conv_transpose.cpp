@@ -203,6 +203,7 @@ class ConvTransposeKernel final : public Kernel {
 }  // namespace
 
 KernelPtr make_kernel(const program::ConvTranspose& op, const KernelSpec& spec) {
+  if (op.epilogue.scale) throw Error(ErrorCode::kUnsupported, "a scale");
   return std::make_unique<ConvTransposeKernel>(op, spec);
 }
 

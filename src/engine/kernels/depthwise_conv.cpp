@@ -7,6 +7,7 @@
 #include "engine/kernels/tile.h"
 #include "engine/kernels/window_rows.h"
 #include "engine/parallel.h"
+#include "kerf/error.h"
 
 namespace kerf::engine {
 namespace {
@@ -203,6 +204,7 @@ class DepthwiseConvKernel final : public Kernel {
 }  // namespace
 
 KernelPtr make_kernel(const program::DepthwiseConv& op, const KernelSpec& spec) {
+  if (op.epilogue.scale) throw Error(ErrorCode::kUnsupported, "a scale");
   return std::make_unique<DepthwiseConvKernel>(op, spec);
 }
 

@@ -14,7 +14,8 @@ class LinearKernel final : public Kernel {
     std::size_t rows = 1;
     for (std::size_t i = 0; i + 1 < y.rank(); ++i) rows *= static_cast<std::size_t>(y[i]);
     product_ = Product(rows, 1, depth_, columns_, op.epilogue.activation);
-    weights_ = packed_constant(spec, product_.layout(), {.operand = 1, .stride = columns_});
+    weights_ = packed_constant(spec, product_.layout(),
+                               {.operand = 1, .stride = columns_, .scaled = op.epilogue.scale});
   }
 
   bool run(const KernelRun& run) const noexcept override {

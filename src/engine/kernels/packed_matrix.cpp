@@ -47,6 +47,19 @@ void PanelLayout::pack(const float* matrix, std::size_t row_stride, std::size_t 
   }
 }
 
+void PanelLayout::scale(const float* factors, std::size_t begin, std::size_t end,
+                        float* panels) const noexcept {
+  for (std::size_t panel = begin; panel < end; ++panel) {
+    const std::size_t count = columns_of(panel);
+    const std::size_t width = vectors_of(panel) * lanes_;
+    const float* factor = factors + first_column(panel);
+    float* row = panels + offset(panel);
+    for (std::size_t k = 0; k < depth_; ++k, row += width) {
+      for (std::size_t i = 0; i < count; ++i) row[i] *= factor[i];
+    }
+  }
+}
+
 void PanelLayout::pack_transposed(const float* matrix, std::size_t row_stride, std::size_t begin,
                                   std::size_t end, float* to) const noexcept {
   for (std::size_t panel = begin; panel < end; ++panel) {
@@ -72,6 +85,12 @@ std::shared_ptr<float> aligned_floats(std::size_t count) {
   return {static_cast<float*>(memory), [](float* p) { std::free(p); }};
 }
 
+const Tensor& scale_constant(const KernelSpec& spec) {
+  const Tensor& scale = spec.constants.back();
+  if (scale.empty()) throw Error(ErrorCode::kUnsupported, "a scale that is not constant");
+  return scale;
+}
+
 Tensor packed_constant(const KernelSpec& spec, const PanelLayout& layout,
                        const ConstantColumns& columns) {
   const Tensor& constant = spec.constants[columns.operand];
@@ -79,16 +98,25 @@ Tensor packed_constant(const KernelSpec& spec, const PanelLayout& layout,
     throw Error(ErrorCode::kUnsupported, "a kernel that is not constant");
   }
   const std::size_t groups = columns.groups;
-  const program::ConstantCache::Key key{
+  std::vector<Tensor> sources{constant};
+  program::ConstantCache::Key key{
       fmt::format("panels of {} of {}x{}, {} from column {} of {}", layout.first_column(1),
                   layout.depth(), layout.columns(), groups, columns.first, columns.stride),
       {constant.data()}};
-  return spec.cache.get(key, {&constant, 1}, [&] {
+  if (columns.scaled) {
+    sources.push_back(scale_constant(spec));
+    key.sources.push_back(sources.back().data());
+  }
+  return spec.cache.get(key, sources, [&] {
     const std::size_t floats = layout.floats();
     const std::shared_ptr<float> memory = aligned_floats(floats * groups);
     for (std::size_t group = 0; group < groups; ++group) {
       layout.pack(constant.as<float>().data() + columns.first + group * layout.columns(),
                   columns.stride, 0, layout.panels(), memory.get() + group * floats);
+      if (columns.scaled) {
+        layout.scale(sources[1].as<float>().data() + group * layout.columns(), 0, layout.panels(),
+                     memory.get() + group * floats);
+      }
     }
     return Tensor(DType::kFloat32, {static_cast<std::int64_t>(floats * groups)}, memory,
                   floats * groups * sizeof(float));

@@ -36,6 +36,9 @@ class PanelLayout {
   // the transpose of such a matrix; `to` is where the first panel of all begins.
   void pack(const float* matrix, std::size_t row_stride, std::size_t begin, std::size_t end,
             float* to) const noexcept;
+  // Multiplies the columns of panels that are packed.
+  void scale(const float* factors, std::size_t begin, std::size_t end,
+             float* panels) const noexcept;
   void pack_transposed(const float* matrix, std::size_t row_stride, std::size_t begin,
                        std::size_t end, float* to) const noexcept;
 
@@ -51,7 +54,11 @@ struct ConstantColumns {
   std::size_t first = 0;   // column
   std::size_t stride = 0;  // columns of the whole constant
   std::size_t groups = 1;
+  bool scaled = false;  // by the vector over all columns that is the last operand
 };
+
+// That operand, the last one.
+const Tensor& scale_constant(const KernelSpec& spec);
 
 // Those, packed group after group. Made once per model and shared through spec.cache.
 Tensor packed_constant(const KernelSpec& spec, const PanelLayout& layout,

@@ -69,12 +69,19 @@ std::size_t best_outputs(const Sizes& sizes, const PanelLayout& layout) {
 }
 
 // The weights of each position as a packed matrix; those of a panel follow one another.
-Tensor transformed_weights(const KernelSpec& spec, std::size_t m, const PanelLayout& layout) {
+Tensor transformed_weights(const KernelSpec& spec, std::size_t m, const PanelLayout& layout,
+                           bool scaled) {
   const Tensor& constant = spec.constants[1];
   const std::size_t side = m + 2;
-  const program::ConstantCache::Key key{
+  std::vector<Tensor> sources{constant};
+  program::ConstantCache::Key key{
       fmt::format("winograd {} in panels of {}", m, layout.first_column(1)), {constant.data()}};
-  return spec.cache.get(key, {&constant, 1}, [&] {
+  if (scaled) {
+    sources.push_back(scale_constant(spec));
+    key.sources.push_back(sources.back().data());
+  }
+  return spec.cache.get(key, sources, [&] {
+    const float* scale = scaled ? sources[1].as<float>().data() : nullptr;
     const float* weights = constant.as<float>().data();
     const std::size_t plane = layout.depth() * layout.columns();
     const std::size_t floats = side * side * layout.floats();
@@ -85,6 +92,7 @@ Tensor transformed_weights(const KernelSpec& spec, std::size_t m, const PanelLay
       float* const to = memory.get() + side * side * layout.offset(panel);
       for (std::size_t c = 0; c < layout.depth(); ++c) {
         for (std::size_t k = 0; k < layout.columns_of(panel); ++k) {
+          const double factor = scaled ? scale[layout.first_column(panel) + k] : 1;
           const float* w = weights + c * layout.columns() + layout.first_column(panel) + k;
           std::array<std::array<double, 6>, 3> rows{};
           for (std::size_t i = 0; i < 3; ++i) {
@@ -98,7 +106,7 @@ Tensor transformed_weights(const KernelSpec& spec, std::size_t m, const PanelLay
             winograd_weights(m, column, positions.data());
             for (std::size_t i = 0; i < side; ++i) {
               to[((i * side + j) * layout.depth() + c) * width + k] =
-                  static_cast<float>(positions[i]);
+                  static_cast<float>(factor * positions[i]);
             }
           }
         }
@@ -129,7 +137,7 @@ class WinogradKernel final : public Kernel {
         down_(divide_up(sizes.height, m)),
         across_(divide_up(sizes.width, m)),
         tiles_(geometry.batch * down_ * across_),
-        weights_(transformed_weights(spec, m, layout)) {
+        weights_(transformed_weights(spec, m, layout, op.epilogue.scale)) {
     const std::size_t tile_bytes = side_ * side_ * sizes.channels * sizeof(float);
     const std::size_t rows = tile_set_->rows;
     const std::size_t fitting = std::max<std::size_t>(kChunkBytes / (tile_bytes * rows), 1) * rows;

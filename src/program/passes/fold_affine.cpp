@@ -45,7 +45,8 @@ std::size_t element_count(const Tensor& tensor) { return tensor.byte_size() / si
 template <typename Fill>
 Tensor derived(ConstantCache& cache, std::string_view name, std::span<const Tensor> sources,
                const Shape& shape, const Fill& fill) {
-  ConstantCache::Key key{.derivation = std::string(name), .sources = {}};
+  ConstantCache::Key key{.derivation = fmt::format("{} {}", name, shape.to_string()),
+                         .sources = {}};
   for (const Tensor& source : sources) {
     if (source.empty()) {
       key.derivation += ", none";
@@ -182,7 +183,8 @@ class Folder {
 
     Op op = producer->op;
     std::vector<ValueId> operands{producer->operands[0], producer->operands[1]};
-    if (!affine.scale.none()) {
+    const bool apart = takes_scale(op);
+    if (!affine.scale.none() && !apart) {
       // The output channels are the innermost axis of the weights (depthwise: the two innermost).
       const std::array<Tensor, 2> sources{weights, affine.scale.values};
       operands[1] = add_constant(program_, derived(cache_, "weights * scale", sources,
@@ -202,7 +204,28 @@ class Folder {
                            })));
       epilogue_of(op)->bias = true;
     }
+    if (apart && (epilogue->scale || !affine.scale.none())) {
+      operands.push_back(add_constant(program_, output_scale(*producer, affine.scale, channels)));
+      epilogue_of(op)->scale = true;
+    }
     replace(instruction, std::move(op), std::move(operands), *producer);
+  }
+
+  // Ops whose kernels scale the outputs where they pack the weights.
+  static bool takes_scale(const Op& op) {
+    const auto* conv = std::get_if<Conv>(&op);
+    return std::holds_alternative<Linear>(op) || (conv != nullptr && conv->groups == 1);
+  }
+
+  // What scales the outputs of a product that is scaled once more.
+  Tensor output_scale(const Instruction& product, const PerChannel& more, std::size_t channels) {
+    const PerChannel old{epilogue_of(product.op)->scale
+                             ? program_.values[product.operands.back()].constant
+                             : Tensor()};
+    const std::array<Tensor, 2> sources{old.values, more.values};
+    return derived_elements(cache_, "scale of outputs", sources,
+                            Shape{static_cast<std::int64_t>(channels)},
+                            [&](std::size_t i) { return old.at(i, 1) * more.at(i, 1); });
   }
 
   static void scale_channels(std::span<const float> weights, const PerChannel& scale,
@@ -266,23 +289,28 @@ class Folder {
           }));
     }
     if (!affine->shift.none()) {
-      const std::array<Tensor, 3> sources{weights, bias, affine->shift.values};
+      const PerChannel scale{epilogue->scale ? program_.values[instruction.operands.back()].constant
+                                             : Tensor()};
+      const std::array<Tensor, 4> sources{weights, bias, affine->shift.values, scale.values};
       const std::size_t count = element_count(weights);
       operands.push_back(add_constant(
           program_, derived_elements(cache_, "weights * shift + bias", sources,
                                      Shape{static_cast<std::int64_t>(outputs)}, [&](std::size_t o) {
-                                       double sum = bias.empty() ? 0.0 : bias.as<float>()[o];
+                                       double sum = 0;
                                        for (std::size_t i = o; i < count; i += outputs) {
                                          sum += static_cast<double>(weights.as<float>()[i]) *
                                                 affine->shift.at(input(i), 0);
                                        }
-                                       return sum;
+                                       const double old = bias.empty() ? 0.0 : bias.as<float>()[o];
+                                       return old + sum * scale.at(o, 1);
                                      })));
       epilogue_of(op)->bias = true;
     } else if (epilogue->bias) {
       operands.push_back(instruction.operands[2]);
     }
-    if (epilogue->residual) operands.push_back(instruction.operands.back());
+    const auto last = instruction.operands.end();
+    operands.insert(operands.end(), last - (epilogue->residual ? 1 : 0) - (epilogue->scale ? 1 : 0),
+                    last);
     const std::uint32_t source = instruction.source;
     replace(instruction, std::move(op), std::move(operands), *producer);
     instruction.source = source;

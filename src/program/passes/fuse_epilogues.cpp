@@ -53,8 +53,9 @@ class Fuser {
     if (!chosen) return;
     take_over(i, summands[*chosen]);
     Instruction& fused = program_.instructions[i];
-    epilogue_of(fused.op)->residual = true;
-    fused.operands.push_back(summands[1 - *chosen]);
+    Epilogue& epilogue = *epilogue_of(fused.op);
+    epilogue.residual = true;
+    fused.operands.insert(fused.operands.end() - (epilogue.scale ? 1 : 0), summands[1 - *chosen]);
   }
 
   // Instruction i becomes the one that makes `x`, which goes; it keeps its result and its place,
