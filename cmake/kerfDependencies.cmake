@@ -1,6 +1,14 @@
 # The libraries that libkerf is linked with. Included when kerf is built, and installed for
 # kerfConfig.cmake, which includes it when a project uses the library.
 find_package(Threads REQUIRED)
+# FarmHash comes without a description of itself.
+find_library(KERF_FARMHASH farmhash REQUIRED)
+find_path(KERF_FARMHASH_INCLUDE farmhash.h REQUIRED)
+if(NOT TARGET farmhash::farmhash)
+  add_library(farmhash::farmhash UNKNOWN IMPORTED)
+  set_target_properties(farmhash::farmhash PROPERTIES IMPORTED_LOCATION ${KERF_FARMHASH}
+    INTERFACE_INCLUDE_DIRECTORIES ${KERF_FARMHASH_INCLUDE})
+endif()
 find_package(Boost 1.81 REQUIRED COMPONENTS json)
 find_package(fmt REQUIRED)
 find_package(PkgConfig REQUIRED)

@@ -21,6 +21,10 @@ MESSAGES = [
      b'"outputs":[{"name":"y","parameters":{"binary_data":false}}]}', b"\0\x3c\0\xc1\7\0\0\0"),
     (b'{"model_name":"m","x":[{"y":[null]}],"inputs":[{"data":[],"name":"x","shape":[0,3],'
      b'"datatype":"FP64"}]}', b""),
+    (b'{"inputs":[{"name":"t","shape":[2,1],"datatype":"BYTES",'
+     b'"data":[["a \\"word\\" \\u00e9\\ud83d\\ude00"],["b"]]}]}', b""),
+    (b'{"inputs":[{"name":"t","shape":[2],"datatype":"BYTES",'
+     b'"parameters":{"binary_data_size":11}}]}', b"\3\0\0\0abc\0\0\0\0"),
 ]
 
 # A model of TensorFlow.js, and the bytes of its shards.

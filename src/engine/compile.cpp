@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -60,6 +61,7 @@ class Compiler {
                                             const Kernel& kernel, std::size_t bytes) const;
   void place_arguments();
   Place place_of(std::uint32_t storage) const;
+  const void* elements_of(const Tensor& constant);
   std::size_t bytes_of(const ValueType& type) const;  // throws above the limit
   std::vector<ValueType> types_of(const std::vector<ValueId>& ids) const;
   const std::string& source_of(const Instruction& instruction) const;
@@ -246,6 +248,18 @@ void Compiler::store_results(std::size_t step, const Instruction& instruction,
   }
 }
 
+// A constant as kernels read it. Strings are read through views, which are made once per model.
+const void* Compiler::elements_of(const Tensor& constant) {
+  if (constant.dtype() != DType::kString) return constant.data();
+  parts_.kept.push_back(cache_.get(
+      {.derivation = "views of strings", .sources = {constant.data()}}, {&constant, 1}, [&] {
+        const std::vector<std::string_view> strings = constant.strings();
+        const auto bytes = std::as_bytes(std::span(strings));
+        return Tensor::copy_of(DType::kUInt8, {std::ssize(bytes)}, bytes);
+      }));
+  return parts_.kept.back().data();
+}
+
 void Compiler::find_storages() {
   storages_.assign(types_.size(), kNone);
   const auto store = [this](ValueId id, const Storage& storage) {
@@ -259,8 +273,8 @@ void Compiler::find_storages() {
   for (std::size_t i = 0; i < types_.size(); ++i) {
     const auto id = static_cast<ValueId>(i);
     if (program_.is_constant(id)) {
-      store(id,
-            {.kind = Storage::Kind::kConstant, .constant = program_.values[id].constant.data()});
+      store(id, {.kind = Storage::Kind::kConstant,
+                 .constant = elements_of(program_.values[id].constant)});
     }
   }
   // A fetched value is computed in the caller's memory, and read from there by later steps.

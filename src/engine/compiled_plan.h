@@ -42,6 +42,7 @@ class CompiledPlan final : public Plan {
  public:
   struct Parts {
     std::shared_ptr<const program::Program> program;  // keeps the constants alive
+    std::vector<Tensor> kept;                         // what else places point to
     std::vector<program::ValueType> feeds;
     std::vector<program::ValueType> fetches;
     std::vector<Place> places;

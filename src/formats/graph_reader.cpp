@@ -127,7 +127,7 @@ class Reader {
     const std::string name =
         type != nullptr && type->is_string() ? std::string(type->get_string()) : "float32";
     const auto dtype = dtype_from_name(name);
-    if (!dtype || *dtype == DType::kString) {
+    if (!dtype) {
       config.unsupported("dtype", fmt::format("inputs of the dtype '{}' are not supported", name));
     }
     // kerf computes in float32 and two integer types; narrower integers widen without loss, and

@@ -123,7 +123,10 @@ class Keras3Weights {
       const auto slash = spec.name.rfind('/');
       const std::string below =
           part_of(group, slash == std::string::npos ? "" : spec.name.substr(0, slash));
-      const std::string dataset = fmt::format("{}/vars/{}", below, positions[below]++);
+      std::string dataset = fmt::format("{}/vars/{}", below, positions[below]++);
+      // Some layers write their variables by name.
+      const std::string named = fmt::format("{}/vars/{}", below, spec.name.substr(slash + 1));
+      if (!file_.has(dataset) && file_.has(named)) dataset = named;
       problems_.attempt(
           [&] { read_weight(file_, path, spec, dataset, skeleton_.builder.layer(id->second)); });
     }

@@ -13,6 +13,7 @@
 
 #include "formats/hdf5_writer.h"
 #include "formats/keras3_dialect.h"
+#include "formats/vocabularies.h"
 #include "formats/zip_writer.h"
 #include "kerf/error.h"
 #include "layers/model_spec.h"
@@ -164,9 +165,21 @@ class Writer {
                 .source = &layer,
                 .weights = std::move(written.weights)};
     if (!layer.operation || entry.config.contains("name")) entry.config["name"] = entry.name;
+    give_idf_weights(layer, entry.config);
     layer_entries_.emplace(id, entries_.size());
     entries_.push_back(std::move(entry));
     return entries_.size() - 1;
+  }
+
+  // A layer that is given its vocabulary is given the weights of the tokens with it.
+  static void give_idf_weights(const Layer& layer, json::object& config) {
+    if (!has_vocabulary(layer.class_name) || layer.weights.empty()) return;
+    const std::size_t tokens = config.at("vocabulary").as_array().size();
+    json::array weights;
+    for (const float weight : layer.weights.front().value.as<float>()) {
+      if (weights.size() < tokens) weights.push_back(weight);
+    }
+    config["idf_weights"] = std::move(weights);
   }
 
   void add_call(const Call& call) {
@@ -400,7 +413,9 @@ class Writer {
         const auto slash = weight.name.rfind('/');
         const std::string part =
             slash == std::string::npos ? "" : "/" + weight.name.substr(0, slash);
-        file.dataset(fmt::format("{}{}/vars/{}", path, part, positions[part]++), weight.value);
+        const std::string name =
+            has_vocabulary(entry.class_name) ? weight.name : fmt::format("{}", positions[part]++);
+        file.dataset(fmt::format("{}{}/vars/{}", path, part, name), weight.value);
       }
     }
     file.group("/vars", graph_.name().empty() ? "functional" : graph_.name());

@@ -29,4 +29,24 @@ std::shared_ptr<FileBuffer> LooseMembers::read(const std::string& name, std::uin
   return file.read_part(0, file.size(), progress).buffer;
 }
 
+std::vector<std::string> ZippedMembers::assets() const {
+  std::vector<std::string> names;
+  for (const std::string& name : archive_.names()) {
+    if (name.starts_with(folder_ + "assets/")) names.push_back(name.substr(folder_.size()));
+  }
+  return names;
+}
+
+std::vector<std::string> LooseMembers::assets() const {
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (std::filesystem::recursive_directory_iterator it(folder_ / "assets", ignored), end;
+       it != end && !ignored; it.increment(ignored)) {
+    std::error_code of_file;
+    if (!it->is_regular_file(of_file)) continue;
+    names.push_back(it->path().lexically_relative(folder_).generic_string());
+  }
+  return names;
+}
+
 }  // namespace kerf::formats

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "formats/archive.h"
 #include "formats/file_buffer.h"
@@ -15,6 +16,8 @@ class Members {
  public:
   virtual ~Members() = default;
   virtual bool has(const std::string& name) const = 0;
+  // The names of those below the folder "assets".
+  virtual std::vector<std::string> assets() const = 0;
   // Throws Error(kInvalidFile) for one that is not there, damaged, or larger than `limit` bytes.
   virtual std::shared_ptr<FileBuffer> read(const std::string& name, std::uint64_t limit,
                                            const std::function<void(double)>& progress) const = 0;
@@ -26,6 +29,7 @@ class ZippedMembers final : public Members {
  public:
   explicit ZippedMembers(const InputFile& file);
   bool has(const std::string& name) const override { return archive_.has(folder_ + name); }
+  std::vector<std::string> assets() const override;
   std::shared_ptr<FileBuffer> read(const std::string& name, std::uint64_t limit,
                                    const std::function<void(double)>& progress) const override {
     return archive_.read(folder_ + name, limit, progress);
@@ -42,6 +46,7 @@ class LooseMembers final : public Members {
  public:
   explicit LooseMembers(std::filesystem::path folder) : folder_(std::move(folder)) {}
   bool has(const std::string& name) const override;
+  std::vector<std::string> assets() const override;
   std::shared_ptr<FileBuffer> read(const std::string& name, std::uint64_t limit,
                                    const std::function<void(double)>& progress) const override;
 

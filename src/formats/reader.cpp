@@ -16,7 +16,9 @@
 #include "formats/old_weights.h"
 #include "formats/problems.h"
 #include "formats/saved_model.h"
+#include "formats/saved_tables.h"
 #include "formats/tfjs.h"
+#include "formats/vocabularies.h"
 #include "formats/weight_files.h"
 #include "formats/weight_store.h"
 #include "formats/weights.h"
@@ -30,6 +32,7 @@ using Progress = std::function<void(double)>;
 
 constexpr std::uint64_t kMaxText = std::uint64_t{256} << 20;
 constexpr std::uint64_t kMaxWeights = std::uint64_t{1} << 48;
+constexpr std::uint64_t kMaxProto = std::uint64_t{2} << 30;  // what Protocol Buffers allow
 constexpr const char* kConfig = "config.json";
 constexpr const char* kMetadata = "metadata.json";
 constexpr const char* kWeights = "model.weights.h5";
@@ -40,6 +43,14 @@ constexpr const char* kHowToSave = "save the model with model.save('model.keras'
 const json::object& object(const json::value& value, const std::string& where) {
   if (!value.is_object()) throw Error(ErrorCode::kInvalidFile, "this is not a JSON object", where);
   return value.get_object();
+}
+
+std::shared_ptr<FileBuffer> read_whole(const std::filesystem::path& path, std::uint64_t limit) {
+  const InputFile file(path);
+  if (file.size() > limit) {
+    throw Error(ErrorCode::kInvalidFile, "the file is absurdly large", file.where());
+  }
+  return file.read_part(0, file.size(), {}).buffer;
 }
 
 // The memory that weights stand in (of a FileBuffer or a TensorBundle) may hold much that nobody
@@ -110,7 +121,13 @@ std::shared_ptr<const graph::Graph> read_archive(const Members& members, Problem
                 where);
   }
   const json::value config = parse_json(members.read(kConfig, kMaxText, {})->text(), config_where);
-  const ModelSpec model = read_spec(object(config, config_where), config_where);
+  ModelSpec model = read_spec(object(config, config_where), config_where);
+  add_asset_vocabularies(
+      model, members.assets(),
+      [&](const std::string& name) {
+        return std::string(members.read(name, kMaxText, {})->text());
+      },
+      problems);
   Skeleton skeleton = read_skeleton(model, archive_version(members, where), problems);
   read_member_weights(members, model, skeleton, problems, progress);
   return problems.empty() ? skeleton.builder.build() : nullptr;
@@ -200,7 +217,19 @@ std::shared_ptr<const graph::Graph> read_hdf5(const std::filesystem::path& path,
 std::shared_ptr<const graph::Graph> read_saved_model(const std::filesystem::path& folder,
                                                      Problems& problems, const Progress& progress) {
   const SavedModelConfig config = read_saved_model_config(folder);
-  const ModelSpec model = read_spec(config.model, problems.where());
+  ModelSpec model = read_spec(config.model, problems.where());
+  if (lacks_vocabulary(model)) {
+    const auto objects = read_whole(folder / "saved_model.pb", kMaxProto);
+    add_table_vocabularies(
+        model, objects->text(), fmt::format("{}, saved_model.pb", problems.where()),
+        [&](const std::string& name) {
+          // Files lie in one folder; a path that leads elsewhere is no honest name.
+          return std::string(
+              read_whole(folder / "assets" / std::filesystem::path(name).filename(), kMaxText)
+                  ->text());
+        },
+        problems);
+  }
   Skeleton skeleton = read_skeleton(model, config.version, problems);
   if (!problems.empty()) return nullptr;
   TensorBundle bundle(folder / "variables" / "variables",

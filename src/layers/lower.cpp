@@ -73,6 +73,10 @@ class OutlineCall final : public BaseCall {
                   double) override {
     return ops_.placeholder({DType::kFloat32, shape});
   }
+  ValueId made(std::string_view, const program::ValueType& type,
+               const std::function<Tensor()>&) override {
+    return ops_.placeholder(type);
+  }
 
   CallOutline outline() {
     CallOutline result{.weights = std::move(weights_),
@@ -215,6 +219,18 @@ class LoweringCall final : public BaseCall {
     }
     const ValueId id =
         ops_.constant(cache_.get(key, sources, [&] { return make(sources, parameter); }));
+    constants_.emplace(std::string(name), id);
+    return id;
+  }
+
+  ValueId made(std::string_view name, const program::ValueType&,
+               const std::function<Tensor()>& make) override {
+    const auto known = constants_.find(std::string(name));
+    if (known != constants_.end()) return known->second;
+    // A path is a layer's own in its model, as this cache is.
+    const program::ConstantCache::Key key{
+        .derivation = fmt::format("{} of the layer {}", name, layer_.path), .sources = {}};
+    const ValueId id = ops_.constant(cache_.get(key, {}, make));
     constants_.emplace(std::string(name), id);
     return id;
   }

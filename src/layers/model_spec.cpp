@@ -286,6 +286,13 @@ const json::object& config_of_input(const LayerSpec& layer) {
   return input != nullptr ? input->config : layer.config;
 }
 
+// Whatever the layer's own dtype is.
+bool takes_strings(const LayerSpec& layer) {
+  const json::value* invert = layer.config.if_contains("invert");
+  return layer.class_name == "TextVectorization" ||
+         (layer.class_name == "StringLookup" && (invert == nullptr || *invert != true));
+}
+
 ModelSpec read_model_spec(const json::object& model, const std::string& where, int depth) {
   if (depth > 64) invalid(where, "models are nested too deeply");
   const json::value* config = model.if_contains("config");
@@ -331,11 +338,18 @@ ModelSpec read_model_spec(const json::object& model, const std::string& where, i
       if ((shape == nullptr || shape->is_null()) && build != nullptr && build->is_object()) {
         shape = build->get_object().if_contains("input_shape");
       }
+      // What takes texts takes a vector of them, and need not be built.
+      if ((shape == nullptr || shape->is_null()) &&
+          spec.layers.front().class_name == "TextVectorization") {
+        input.config["batch_shape"] = json::array{nullptr};
+        shape = nullptr;
+      }
       if (shape != nullptr) input.config["batch_shape"] = *shape;
       if (const json::value* dtype = first.if_contains("dtype");
           dtype != nullptr && dtype->is_string() && spec.layers.front().class_name != "Embedding") {
         input.config["dtype"] = *dtype;
       }
+      if (takes_strings(spec.layers.front())) input.config["dtype"] = "string";
       spec.layers.insert(spec.layers.begin(), std::move(input));
     }
     return spec;

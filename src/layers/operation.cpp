@@ -94,7 +94,7 @@ int order(DType dtype) {
 }  // namespace
 
 DType computed_dtype(DType dtype) noexcept {
-  if (dtype == DType::kBool || dtype == DType::kInt64) return dtype;
+  if (dtype == DType::kBool || dtype == DType::kInt64 || dtype == DType::kString) return dtype;
   if (!is_integer(dtype)) return DType::kFloat32;
   return dtype == DType::kUInt32 || dtype == DType::kUInt64 ? DType::kInt64 : DType::kInt32;
 }

@@ -37,6 +37,10 @@ class PartCall final : public BaseCall {
     return whole_.derived(fmt::format("{}/{}", path_, name), std::move(weights), shape, make,
                           parameter);
   }
+  ValueId made(std::string_view name, const program::ValueType& type,
+               const std::function<Tensor()>& make) override {
+    return whole_.made(fmt::format("{}/{}", path_, name), type, make);
+  }
   void part(std::string path, std::string name) override {
     whole_.part(fmt::format("{}/{}", path_, path), std::move(name));
   }

@@ -14,9 +14,6 @@ const std::map<std::string_view, std::string_view>& refused_classes() {
       {"ContrastLimitedAdaptiveHistogramEqualization", kNotYet},
       {"DenseFeatures", kColumns},
       {"FlaxLayer", kForeign},
-      {"HashedCrossing", kNotYet},
-      {"Hashing", kNotYet},
-      {"IntegerLookup", kNotYet},
       {"JaxLayer", kForeign},
       {"LSTMCell", kNotYet},
       {"GRUCell", kNotYet},
@@ -24,11 +21,9 @@ const std::map<std::string_view, std::string_view>& refused_classes() {
       {"StackedRNNCells", kNotYet},
       {"Layer", kNoLayer},
       {"LinearModel", kColumns},
-      {"StringLookup", kNotYet},
       {"TFSMLayer",
        "reads a TensorFlow SavedModel beside the file, which kerf does not run; save the model "
        "that it was exported from"},
-      {"TextVectorization", kNotYet},
       {"TorchModuleWrapper", kForeign},
       {"WideDeepModel", kColumns}};
   return kClasses;

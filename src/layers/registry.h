@@ -69,6 +69,10 @@ class LayerCall {
   using Derivation = std::function<Tensor(std::span<const Tensor> weights, double parameter)>;
   virtual ValueId derived(std::string_view name, std::vector<ValueId> weights, const Shape& shape,
                           const Derivation& make, double parameter) = 0;
+  // A constant of this type that `make` computes from the configuration, once per model; `name`
+  // tells it from others of the layer. `type` may leave dimensions open.
+  virtual ValueId made(std::string_view name, const program::ValueType& type,
+                       const std::function<Tensor()>& make) = 0;
   // Declares something the layer is made of that could have weights (graph::Part); again is no
   // error.
   virtual void part(std::string path, std::string name) = 0;

@@ -226,6 +226,31 @@ struct Attributes {
                        op.window == 0 ? "" : fmt::format(" within {}", op.window),
                        op.mask ? " +mask" : "", op.weights ? " with shares" : "");
   }
+  std::string operator()(const Lookup& op) const {
+    return fmt::format(" else {}{}", op.first,
+                       op.buckets == 1 ? ""
+                       : op.buckets == 0
+                           ? " (fails)"
+                           : fmt::format(" + {} of {}", op.modulo ? "modulo" : "hash", op.buckets));
+  }
+  std::string operator()(const Hash& op) const {
+    return fmt::format(" below {}{}", op.buckets,
+                       op.key ? fmt::format(" by {:x} {:x}", (*op.key)[0], (*op.key)[1]) : "");
+  }
+  std::string operator()(const CrossHash& op) const { return fmt::format(" below {}", op.buckets); }
+  static std::string tokens(const Tokens& tokens) {
+    static constexpr std::array<std::string_view, 3> kSplits{"texts", "words", "characters"};
+    return fmt::format(
+        " of {}{}{}{}", kSplits[static_cast<std::size_t>(tokens.split)],
+        tokens.widths.empty() ? "" : fmt::format(" by {}", fmt::join(tokens.widths, ",")),
+        tokens.lower ? " lower" : "", tokens.strip ? " stripped" : "");
+  }
+  std::string operator()(const TokenIds& op) const {
+    return fmt::format("{} to {} else {}", tokens(op.tokens), op.length, op.unknown);
+  }
+  std::string operator()(const TokenCounts& op) const {
+    return fmt::format("{} below {} else {}", tokens(op.tokens), op.depth, op.unknown);
+  }
   template <typename Plain>
   std::string operator()(const Plain&) const {
     return {};

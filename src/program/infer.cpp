@@ -101,7 +101,7 @@ void check_window(const Window& window) {
   }
 }
 
-// How many operands an op takes; Concat takes any number.
+// How many operands an op takes; Concat and CrossHash take any number.
 struct OperandCount {
   static std::size_t extra(const Epilogue& epilogue) {
     return (epilogue.bias ? 1U : 0U) + (epilogue.residual ? 1U : 0U) + (epilogue.scale ? 1U : 0U);
@@ -114,6 +114,9 @@ struct OperandCount {
   std::size_t operator()(const Binary&) const { return 2; }
   std::size_t operator()(const Gather&) const { return 2; }
   std::size_t operator()(const TakeAlong&) const { return 2; }
+  std::size_t operator()(const Lookup&) const { return 2; }
+  std::size_t operator()(const TokenIds&) const { return 2; }
+  std::size_t operator()(const TokenCounts&) const { return 2; }
   std::size_t operator()(const Select&) const { return 3; }
   std::size_t operator()(const Affine&) const { return 3; }
   std::size_t operator()(const Reshape& op) const { return operand_count(op); }
@@ -401,6 +404,7 @@ struct Infer {
 
   std::vector<ValueType> operator()(const Gather&) const {
     const Shape& table = operands[1].shape;
+    if (x().dtype == DType::kString) fail("strings are no ids");
     if (table.rank() != 2) {
       fail(fmt::format("a table needs two dimensions, but has the shape {}", table.to_string()));
     }
@@ -502,6 +506,69 @@ struct Infer {
     return {{x().dtype, result}};
   }
   std::vector<ValueType> operator()(const Cast& op) const { return {{op.to, x().shape}}; }
+  std::vector<ValueType> operator()(const Lookup& op) const {
+    require_key(x());
+    require_table(operands[1]);
+    require_buckets(op.buckets, 0);
+    if (op.first < 0) fail("a lookup has a first bucket below 0");
+    return {{DType::kInt64, x().shape}};
+  }
+  std::vector<ValueType> operator()(const Hash& op) const {
+    require_key(x());
+    require_buckets(op.buckets, 1);
+    return {{DType::kInt64, x().shape}};
+  }
+  std::vector<ValueType> operator()(const CrossHash& op) const {
+    require_buckets(op.buckets, 1);
+    Shape result = x().shape;
+    for (const ValueType& feature : operands) {
+      require_key(feature);
+      if (!compatible(feature.shape, result)) {
+        fail(fmt::format("features of shapes {} and {} cannot be crossed", result.to_string(),
+                         feature.shape.to_string()));
+      }
+      for (std::size_t i = 0; i < result.rank(); ++i) {
+        if (result[i] == kUnknown) result[i] = feature.shape[i];
+      }
+    }
+    return {{DType::kInt64, result}};
+  }
+  std::vector<ValueType> operator()(const TokenIds& op) const {
+    require_texts(op.tokens);
+    require_table(operands[1]);
+    if (op.length < 1) fail("texts are given no tokens");
+    return {{DType::kInt64, {x().shape[0], op.length}}};
+  }
+  std::vector<ValueType> operator()(const TokenCounts& op) const {
+    require_texts(op.tokens);
+    require_table(operands[1]);
+    if (op.depth < 1) fail("tokens are counted by no values");
+    return {{DType::kFloat32, {x().shape[0], op.depth}}};
+  }
+
+  static void require_key(const ValueType& key) {
+    if (key.dtype != DType::kString && key.dtype != DType::kInt64) {
+      fail(fmt::format("strings or int64 are looked up and hashed, not {}", dtype_name(key.dtype)));
+    }
+  }
+  static void require_table(const ValueType& table) {
+    if (table.dtype != DType::kUInt8 || table.shape.rank() != 1) fail("a lookup needs a table");
+  }
+  static void require_buckets(std::int64_t buckets, std::int64_t least) {
+    if (buckets < least) fail(fmt::format("{} is no number of buckets", buckets));
+  }
+  void require_texts(const Tokens& tokens) const {
+    require_rank(x(), 1, "a tensor of texts");
+    if (x().dtype != DType::kString) {
+      fail(fmt::format("texts are strings, not {}", dtype_name(x().dtype)));
+    }
+    for (const std::int64_t width : tokens.widths) {
+      if (width < 1 || width > Tokens::kMostWidth) {
+        fail(fmt::format("an n-gram has a width of {}", width));
+      }
+    }
+  }
+
   std::vector<ValueType> operator()(const Recurrent& op) const;
   std::vector<ValueType> operator()(const ConvLstm& op) const;
   std::vector<ValueType> operator()(const Attention& op) const;
@@ -734,7 +801,7 @@ double count(const Shape& shape) {
 
 namespace {
 
-// Ops that only move elements, which may therefore be strings.
+// Ops that only move elements, which may therefore be strings, and those that are about strings.
 struct TakesStrings {
   bool operator()(const Transpose&) const { return true; }
   bool operator()(const Reshape&) const { return true; }
@@ -742,6 +809,12 @@ struct TakesStrings {
   bool operator()(const Slice&) const { return true; }
   bool operator()(const Tile&) const { return true; }
   bool operator()(const Select&) const { return true; }
+  bool operator()(const Gather&) const { return true; }
+  bool operator()(const Lookup&) const { return true; }
+  bool operator()(const Hash&) const { return true; }
+  bool operator()(const CrossHash&) const { return true; }
+  bool operator()(const TokenIds&) const { return true; }
+  bool operator()(const TokenCounts&) const { return true; }
   template <typename Other>
   bool operator()(const Other&) const {
     return false;
@@ -752,7 +825,8 @@ struct TakesStrings {
 
 std::vector<ValueType> infer(const Op& op, const std::vector<ValueType>& operands) {
   const std::size_t needed = std::visit(OperandCount{}, op);
-  if (std::holds_alternative<Concat>(op) ? operands.empty() : operands.size() != needed) {
+  const bool many = std::holds_alternative<Concat>(op) || std::holds_alternative<CrossHash>(op);
+  if (many ? operands.empty() : operands.size() != needed) {
     fail(fmt::format("{} takes {} operands, not {}", op_name(op), needed, operands.size()));
   }
   const auto require_bounded = [](const ValueType& type) {

@@ -7,12 +7,13 @@ namespace kerf::program {
 
 std::string_view op_name(const Op& op) noexcept {
   static constexpr std::array<std::string_view, std::variant_size_v<Op>> kNames{
-      "Linear",    "MatMul",  "Conv",      "DepthwiseConv", "ConvTranspose", "Pool",
-      "Reduce",    "Unary",   "Binary",    "Not",           "Select",        "Affine",
-      "Chain",     "Softmax", "Sparsemax", "LayerNorm",     "L2Normalize",   "Gather",
-      "Transpose", "Reshape", "Concat",    "Slice",         "Pad",           "Tile",
-      "Resample",  "Cast",    "Recurrent", "ConvLstm",      "Attention",     "ArgReduce",
-      "Cumulate",  "ArgSort", "TakeAlong"};
+      "Linear",    "MatMul",     "Conv",      "DepthwiseConv", "ConvTranspose", "Pool",
+      "Reduce",    "Unary",      "Binary",    "Not",           "Select",        "Affine",
+      "Chain",     "Softmax",    "Sparsemax", "LayerNorm",     "L2Normalize",   "Gather",
+      "Transpose", "Reshape",    "Concat",    "Slice",         "Pad",           "Tile",
+      "Resample",  "Cast",       "Recurrent", "ConvLstm",      "Attention",     "ArgReduce",
+      "Cumulate",  "ArgSort",    "TakeAlong", "Lookup",        "Hash",          "CrossHash",
+      "TokenIds",  "TokenCounts"};
   return kNames[op.index()];
 }
 

@@ -263,8 +263,9 @@ struct L2Normalize {
   float epsilon = 1e-7F;
   friend bool operator==(const L2Normalize&, const L2Normalize&) = default;
 };
-// ids (any shape; integer or float, truncated), table (rows, width) constant -> ids.shape +
-// (width). An id outside the table is an error of the request (the run reports it).
+// ids (any shape; integer or float, truncated), table (rows, width) constant, of any dtype, strings
+// too -> ids.shape + (width). An id outside the table is an error of the request (the run reports
+// it).
 struct Gather {
   friend bool operator==(const Gather&, const Gather&) = default;
 };
@@ -422,11 +423,64 @@ struct Attention {
   friend bool operator==(const Attention&, const Attention&) = default;
 };
 
-using Op =
-    std::variant<Linear, MatMul, Conv, DepthwiseConv, ConvTranspose, Pool, Reduce, Unary, Binary,
-                 Not, Select, Affine, Chain, Softmax, Sparsemax, LayerNorm, L2Normalize, Gather,
-                 Transpose, Reshape, Concat, Slice, Pad, Tile, Resample, Cast, Recurrent, ConvLstm,
-                 Attention, ArgReduce, Cumulate, ArgSort, TakeAlong>;
+// keys (strings or int64), table constant (of LookupTable::pack) -> the keys' values, int64. A key
+// that is not there gives `first` + a hash of it below `buckets`: of an integer, `modulo` of them
+// (never negative), or else as of its decimal digits. Without buckets it is an error of the
+// request.
+struct Lookup {
+  std::int64_t first = 0;
+  std::int64_t buckets = 1;
+  bool modulo = true;
+  friend bool operator==(const Lookup&, const Lookup&) = default;
+};
+// x (strings, or int64 as its decimal digits) -> a hash of each below `buckets`, int64: FarmHash's
+// fingerprint, or SipHash under a key.
+struct Hash {
+  std::int64_t buckets = 1;
+  std::optional<std::array<std::uint64_t, 2>> key;
+  friend bool operator==(const Hash&, const Hash&) = default;
+};
+// Two or more tensors of one shape (strings or int64) -> one hash below `buckets` of the elements
+// at each place, int64, as tf.sparse.cross_hashed makes it.
+struct CrossHash {
+  std::int64_t buckets = 1;
+  friend bool operator==(const CrossHash&, const CrossHash&) = default;
+};
+// How a text becomes tokens: the letters A to Z become small, ASCII punctuation is dropped, what is
+// left is split at ASCII white space, or into Unicode characters, or not at all, and the pieces are
+// joined by a space to n-grams of the given widths, those of the first width before those of the
+// next. Without widths the pieces are the tokens.
+struct Tokens {
+  enum class Split : std::uint8_t { kNone, kWhitespace, kCharacters };
+  static constexpr std::int64_t kMostWidth = 32;
+  bool lower = false;
+  bool strip = false;
+  Split split = Split::kNone;
+  std::vector<std::int64_t> widths;  // 1 to kMostWidth
+  friend bool operator==(const Tokens&, const Tokens&) = default;
+};
+// texts (n) strings, table constant (of LookupTable::pack) -> the values of their first `length`
+// tokens, zeros behind, int64 (n, length). A token that is not in the table gives `unknown`.
+struct TokenIds {
+  Tokens tokens;
+  std::int64_t unknown = 1;
+  std::int64_t length = 1;
+  friend bool operator==(const TokenIds&, const TokenIds&) = default;
+};
+// texts (n) strings, table constant -> how often each value from 0 to before `depth` is one of a
+// text's tokens, float32 (n, depth).
+struct TokenCounts {
+  Tokens tokens;
+  std::int64_t unknown = 0;
+  std::int64_t depth = 1;
+  friend bool operator==(const TokenCounts&, const TokenCounts&) = default;
+};
+
+using Op = std::variant<Linear, MatMul, Conv, DepthwiseConv, ConvTranspose, Pool, Reduce, Unary,
+                        Binary, Not, Select, Affine, Chain, Softmax, Sparsemax, LayerNorm,
+                        L2Normalize, Gather, Transpose, Reshape, Concat, Slice, Pad, Tile, Resample,
+                        Cast, Recurrent, ConvLstm, Attention, ArgReduce, Cumulate, ArgSort,
+                        TakeAlong, Lookup, Hash, CrossHash, TokenIds, TokenCounts>;
 
 // "Linear", "Conv", ...
 std::string_view op_name(const Op& op) noexcept;

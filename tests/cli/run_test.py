@@ -54,6 +54,16 @@ class Run(kerf.TestCase):
         results = npy.read_npz(self.scratch / "out.npz")
         self.assert_close(results["dense_final"], kerf.sample("recommender", "keras")["dense_final"])
 
+    def test_texts_are_read_and_shown(self):
+        header = b"{'descr': '|S12', 'fortran_order': False, 'shape': (2, 1), }\n"
+        (self.scratch / "text.npy").write_bytes(
+            b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header
+            + b"A bad film.\0" + b"was it?".ljust(12, b"\0"))
+        out, _ = self.kerf("run", kerf.SOURCE / "tests/data/text/words.keras",
+                           "--input", "text=text.npy")
+        self.assertEqual(out, "ids int64 (2, 4): 1 6 3 0 4 1 0 0\n"
+                              'tokens string (2, 4): "[UNK]" "bad" "film" "" "was" "[UNK]" "" ""\n')
+
     def test_without_output_the_results_are_shown(self):
         out, _ = self.kerf("run", RECOMMENDER, *self.feed(kerf.sample("recommender", "request")))
         self.assertRegex(out, r"\Adense_final float32 \(5, 4\): -?\d+\.\d+ .* \.\.\.\n\Z")

@@ -58,6 +58,12 @@ Truth read_truth(const fs::path& base) {
   Truth truth;
   const auto collect = [&](const char* list, std::vector<Tensor>& to) {
     for (const json::value& entry : info.at(list).as_array()) {
+      if (const json::value* strings = entry.as_object().if_contains("strings")) {
+        std::vector<std::string_view> texts;
+        for (const json::value& text : strings->as_array()) texts.emplace_back(text.as_string());
+        to.push_back(Tensor::of_strings({std::ssize(texts)}, texts));
+        continue;
+      }
       to.push_back(arrays.at(std::string(entry.at("key").as_string())));
     }
   };

@@ -16,14 +16,15 @@
 
 namespace kerf::protocol {
 
-// A service over models of tests/data/golden.
+// A service over models of tests/data/golden, or another folder of tests/data.
 inline std::unique_ptr<Service> serve_golden(std::initializer_list<std::string> names,
-                                             const serving::Limits& limits = {}) {
+                                             const serving::Limits& limits = {},
+                                             const std::string& folder = "golden") {
   std::vector<serving::ModelFile> files;
   for (const std::string& name : names) {
-    files.push_back(
-        {.name = name,
-         .path = std::filesystem::path(KERF_SOURCE_DIR) / "tests/data/golden" / (name + ".keras")});
+    files.push_back({.name = name,
+                     .path = std::filesystem::path(KERF_SOURCE_DIR) / "tests/data" / folder /
+                             (name + ".keras")});
   }
   auto service = std::make_unique<Service>(limits, 1);
   service->repository = serving::Repository::load(files, {.limits = limits});

@@ -4,8 +4,8 @@
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
 #include <cmath>
-#include <numeric>
 
+#include "layers/categories.h"
 #include "layers/registry.h"
 
 // Layers that turn raw features into numbers: Rescaling, Normalization, Discretization,
@@ -147,65 +147,13 @@ void lower_normalization(LayerCall& call) {
   }
 }
 
-// A further, last axis of one element.
-ValueId with_axis(LayerCall& call, ValueId x) {
-  std::vector<std::int64_t> dims;
-  for (std::size_t i = 0; i < call.shape(x).rank(); ++i) dims.push_back(Reshape::copy(i));
-  dims.push_back(1);
-  return call.ops().append(Reshape{std::move(dims)}, {x});
-}
-
-// 0, 1, ... count - 1.
-Tensor zero_upwards(std::span<const Tensor>, double count) {
-  std::vector<float> numbers(static_cast<std::size_t>(count));
-  std::iota(numbers.begin(), numbers.end(), 0.0F);
-  return Tensor::floats({std::ssize(numbers)}, numbers);
-}
-
-// Integer ids as floats over `depth` classes. Those outside of them count for none.
-ValueId encoded(LayerCall& call, ValueId ids, const std::string& mode, std::int64_t depth,
-                std::string_view depth_key) {
-  program::ProgramBuilder& ops = call.ops();
-  // Each id is compared with every class.
-  constexpr std::int64_t kMostClasses = 1 << 24;
-  if (depth > kMostClasses) call.config().unsupported(depth_key, "is too large");
-  const auto weights = call.keyword_tensors("count_weights");
-  if (!weights.empty() && mode != "count") {
-    call.config().invalid("output_mode", "has weights, but does not count");
-  }
-  if (mode == "one_hot" && call.shape(ids).rank() > 1 && call.shape(ids).back() == 1) {
-    std::vector<std::int64_t> dims;
-    for (std::size_t i = 0; i + 1 < call.shape(ids).rank(); ++i) dims.push_back(Reshape::copy(i));
-    ids = ops.append(Reshape{std::move(dims)}, {ids});
-  }
-  // Below this limit floats tell all classes apart, and no id outside of them looks like one.
-  const ValueId all =
-      call.derived("classes", {}, {depth}, zero_upwards, static_cast<double>(depth));
-  const std::int64_t axis = call.shape(ids).rank() > 1 ? 1 : 0;
-  const ValueId equal =
-      ops.append(Binary{Binary::Kind::kEqual}, {with_axis(call, call.to_float(ids)), all});
-  using Reduce = program::Reduce;
-  if (mode == "multi_hot" || mode == "binary") {
-    return call.to_float(ops.append(Reduce{Reduce::Kind::kAny, {axis}, false}, {equal}));
-  }
-  ValueId hot = call.to_float(equal);
-  if (mode == "one_hot") return hot;
-  if (mode != "count") {
-    call.config().invalid("output_mode", fmt::format("'{}' is not one kerf knows", mode));
-  }
-  if (!weights.empty()) {
-    hot = ops.append(Binary{Binary::Kind::kMultiply},
-                     {hot, with_axis(call, call.to_float(weights.front()))});
-  }
-  return ops.append(Reduce{Reduce::Kind::kSum, {axis}, false}, {hot});
-}
-
 void lower_category_encoding(LayerCall& call) {
   const Config& config = call.config();
   // TensorFlow 2.3 to 2.5 had other names.
   const char* const key = config.has("num_tokens") ? "num_tokens" : "max_tokens";
   const ValueId ids = call.ops().append(program::Cast{DType::kInt64}, {call.input()});
-  call.output(encoded(call, ids, config.text("output_mode", "multi_hot"), config.size(key), key));
+  call.output(
+      encode_categories(call, ids, config.text("output_mode", "multi_hot"), config.size(key), key));
 }
 
 void lower_discretization(LayerCall& call) {
@@ -217,8 +165,9 @@ void lower_discretization(LayerCall& call) {
   const std::string mode = config.text("output_mode", "int");
   program::ProgramBuilder& ops = call.ops();
   // The boundaries that are not above x.
-  const ValueId below = ops.append(Binary{Binary::Kind::kLess},
-                                   {with_axis(call, call.float_input()), ops.constant(boundaries)});
+  const ValueId below =
+      ops.append(Binary{Binary::Kind::kLess},
+                 {with_last_axis(call, call.float_input()), ops.constant(boundaries)});
   const ValueId passed = ops.append(program::Not{}, {below});
   const bool integers = mode == "int";
   // Of int32 in Keras 3, of int64 in Keras 2.
@@ -226,8 +175,9 @@ void lower_discretization(LayerCall& call) {
   const auto last = static_cast<std::int64_t>(call.shape(passed).rank()) - 1;
   const ValueId bin = ops.append(program::Reduce{program::Reduce::Kind::kSum, {last}, false},
                                  {ops.append(program::Cast{dtype}, {passed})});
-  call.output(integers ? bin
-                       : encoded(call, bin, mode, boundaries.shape()[0] + 1, "bin_boundaries"));
+  call.output(
+      integers ? bin
+               : encode_categories(call, bin, mode, boundaries.shape()[0] + 1, "bin_boundaries"));
 }
 
 }  // namespace

@@ -37,6 +37,10 @@ class InnerCall final : public BaseCall {
                   double) override {
     refuse();
   }
+  ValueId made(std::string_view, const program::ValueType&,
+               const std::function<Tensor()>&) override {
+    refuse();
+  }
   void part(std::string, std::string) override { refuse(); }
 
  protected:
