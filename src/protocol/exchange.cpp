@@ -320,7 +320,9 @@ bool Exchange::start() {
       return true;
     }
   }
-  const bool ready = service_.ready.load(std::memory_order_relaxed);
+  const bool ready = service_.is_ready();
+  const std::string_view why_not = service_.ready ? ",\"error\":\"the server is loading models\"}"
+                                                  : ",\"error\":\"the server is shutting down\"}";
   switch (route_.endpoint) {
     case Endpoint::kUnknown:
       break;
@@ -329,8 +331,8 @@ bool Exchange::start() {
       break;
     case Endpoint::kReady:
       if (!ready) reply_.status = 503;
-      reply_.body.append(ready ? "{\"ready\":true}"
-                               : "{\"ready\":false,\"error\":\"the server is shutting down\"}");
+      reply_.body.append(ready ? "{\"ready\":true}" : "{\"ready\":false");
+      if (!ready) reply_.body.append(why_not);
       break;
     case Endpoint::kServerMetadata: {
       inference::ServerMetadataResponse response;
@@ -355,11 +357,12 @@ bool Exchange::start() {
       break;
     }
     case Endpoint::kModelReady:
-      if (!ready) reply_.status = 503;
+      // While others are loaded, this one answers.
+      if (!service_.ready) reply_.status = 503;
       reply_.body.append("{\"name\":");
       append_string(reply_.body, model_->name());
-      reply_.body.append(ready ? ",\"ready\":true}"
-                               : ",\"ready\":false,\"error\":\"the server is shutting down\"}");
+      reply_.body.append(service_.ready ? ",\"ready\":true}" : ",\"ready\":false");
+      if (!service_.ready) reply_.body.append(why_not);
       break;
     case Endpoint::kModelMetadata:
       write_model_metadata(reply_.body, *model_, models);

@@ -18,6 +18,9 @@ struct Request {
   std::string_view target;  // path and query, as sent
   std::string_view content_encoding;
   std::string_view accept_encoding;
+  std::string_view authorization;
+  std::string_view api_key;  // X-API-Key
+  std::string_view origin;
   std::optional<std::string_view> json_length;  // Inference-Header-Content-Length
   std::span<const char> body;
 };
@@ -25,7 +28,7 @@ struct Request {
 // What is answered. The body stands in a buffer with room before it, for the server to put the
 // reply's head there and send both as one. Reused from request to request.
 struct Reply {
-  static constexpr std::size_t kHeadRoom = 512;
+  static constexpr std::size_t kHeadRoom = 1024;
 
   int status = 200;
   std::optional<std::size_t> json_length;  // set if tensors follow the JSON as bytes

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -32,7 +34,9 @@ Connection::Connection(IoThread& thread, Shared& shared, Socket socket)
     : thread_(thread),
       shared_(shared),
       socket_(std::move(socket)),
+      gate_(shared.access, shared.cors),
       exchange_(shared.service, *this) {
+  if (const std::shared_ptr<const TlsContext> tls = *shared.tls.get()) tls_.emplace(*tls);
   place_ = thread_.connections_.insert(thread_.connections_.end(), this);
 }
 
@@ -47,7 +51,10 @@ void Connection::wait_for(Waiting what, Clock::duration limit) {
 }
 
 void Connection::expire(Clock::time_point now) {
-  if (waiting_ == Waiting::kIdle) exchange_.rest();
+  if (waiting_ == Waiting::kIdle) {
+    exchange_.rest();
+    gate_.rest();
+  }
   const bool drained = waiting_ == Waiting::kIdle && shared_.draining;
   if (waiting_ == Waiting::kWorker || (now < deadline_ && !drained)) return;
   expired_ = true;
@@ -65,11 +72,41 @@ std::size_t Connection::room_for(std::size_t bytes) {
   return input_.capacity() - input_.size() - protocol::kBodyPadding;
 }
 
+Connection::Awaitable<std::size_t> Connection::read_encrypted(std::span<char> to) {
+  std::array<char, kReadBytes> received;
+  tls_->sent();  // the reply before
+  for (;;) {
+    std::size_t count = 0;
+    const TlsStream::State state = tls_->read(to, count);
+    // The handshake's messages, or the alert that ends it.
+    boost::system::error_code error;
+    for (std::span<const char> out = tls_->output(); !out.empty() && !error;) {
+      const std::size_t sent = co_await socket_.async_write_some(
+          asio::buffer(out.data(), out.size()), asio::redirect_error(kAwait, error));
+      out = out.subspan(sent);
+    }
+    tls_->sent();
+    if (state == TlsStream::State::kBytes) co_return count;
+    if (state == TlsStream::State::kEnded || error) co_return 0;
+    count = co_await socket_.async_read_some(asio::buffer(received),
+                                             asio::redirect_error(kAwait, error));
+    if (count == 0) co_return 0;
+    tls_->received(std::span(received).first(count));
+  }
+}
+
+std::span<const char> Connection::sealed(std::span<const char> bytes) {
+  return tls_ ? tls_->encrypt(bytes) : bytes;
+}
+
 Connection::Awaitable<bool> Connection::read_more(std::size_t wanted) {
   const std::size_t room = room_for(wanted);
   boost::system::error_code error;
-  const std::size_t count = co_await socket_.async_read_some(
-      asio::buffer(input_.data() + input_.size(), room), asio::redirect_error(kAwait, error));
+  char* const end = input_.data() + input_.size();
+  const std::size_t count = tls_
+                                ? co_await read_encrypted({end, room})
+                                : co_await socket_.async_read_some(
+                                      asio::buffer(end, room), asio::redirect_error(kAwait, error));
   input_.commit(count);
   received_ += count;
   deadline_ = request_start_ + shared_.request_timeout + received_ * kPerByte;
@@ -170,7 +207,10 @@ protocol::Request Connection::request() const {
   protocol::Request request{.method = head.method.in(bytes),
                             .target = head.target.in(bytes),
                             .content_encoding = head.content_encoding.in(bytes),
-                            .accept_encoding = head.accept_encoding.in(bytes)};
+                            .accept_encoding = head.accept_encoding.in(bytes),
+                            .authorization = head.authorization.in(bytes),
+                            .api_key = head.api_key.in(bytes),
+                            .origin = head.origin.in(bytes)};
   if (head.json_length) request.json_length = head.json_length->in(bytes);
   if (parser_->chunked()) {
     request.body = {chunks_.data(), chunks_.size()};
@@ -230,6 +270,10 @@ Connection::Awaitable<void> Connection::linger() {
   // Closing a socket that holds unread bytes would reset it, and what was sent could be lost.
   wait_for(Waiting::kLinger, std::chrono::seconds(2));
   boost::system::error_code error;
+  if (tls_) {
+    unsent_ = tls_->end();
+    write_some();
+  }
   socket_.shutdown(Socket::shutdown_send, error);
   while (!error && !expired_) {
     input_.clear();
@@ -244,7 +288,7 @@ Connection::Awaitable<void> Connection::fail(int status, std::string_view messag
   protocol::Reply& reply = exchange_.reply();
   protocol::write_error(reply, status, message);
   expired_ = false;
-  unsent_ = write_head(reply, {.keep_alive = false});
+  unsent_ = sealed(write_head(reply, {.keep_alive = false}));
   if (co_await write_rest()) co_await linger();
 }
 
@@ -293,8 +337,11 @@ Connection::Awaitable<void> Connection::serve() {
         wait_for(Waiting::kIdle, shared_.idle_timeout);
       }
       const std::size_t room = room_for(kReadBytes);
-      const std::size_t count = co_await socket_.async_read_some(
-          asio::buffer(input_.data() + input_.size(), room), asio::redirect_error(kAwait, error));
+      char* const end = input_.data() + input_.size();
+      const std::size_t count =
+          tls_ ? co_await read_encrypted({end, room})
+               : co_await socket_.async_read_some(asio::buffer(end, room),
+                                                  asio::redirect_error(kAwait, error));
       if (count == 0) {
         if (waiting_ == Waiting::kIdle) co_return;
         if (expired_) co_return co_await fail(408, "the request did not arrive in time");
@@ -307,7 +354,7 @@ Connection::Awaitable<void> Connection::serve() {
       if (parser_->head().expects_continue &&
           (parser_->chunked() || input_.size() - begin_ - head_size_ < body_size_)) {
         constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-        unsent_ = kContinue;
+        unsent_ = sealed(kContinue);
         if (!co_await write_rest()) co_return;
         waiting_ = Waiting::kRequest;
       }
@@ -319,7 +366,8 @@ Connection::Awaitable<void> Connection::serve() {
     }
     if (!complete) co_return co_await fail(failure_, failure_message_);
 
-    if (!exchange_.begin(request())) {
+    const protocol::Request asked = request();
+    if (gate_.admit(asked, exchange_.reply()) && !exchange_.begin(asked)) {
       co_await wait_for_worker();
       exchange_.finish();
     }
@@ -329,9 +377,10 @@ Connection::Awaitable<void> Connection::serve() {
     if (reply.status >= 400) ++thread_.errors;
     const bool keep_alive =
         parser_->keep_alive() && !shared_.draining.load(std::memory_order_relaxed);
-    unsent_ = write_head(reply, {.keep_alive = keep_alive,
-                                 .http_1_0 = parser_->head().http_1_0,
-                                 .without_body = parser_->head().is_head});
+    unsent_ = sealed(write_head(reply, {.keep_alive = keep_alive,
+                                        .http_1_0 = parser_->head().http_1_0,
+                                        .more = gate_.cors_headers(asked),
+                                        .without_body = parser_->head().is_head}));
     begin_ += head_size_ + body_size_;
     if (keep_alive && begin_ == input_.size() && unsent_.size() <= kSmallReply &&
         thread_.connections_.size() != 1) {

@@ -11,8 +11,10 @@
 
 #include "protocol/buffer.h"
 #include "protocol/exchange.h"
+#include "server/gate.h"
 #include "server/head_parser.h"
 #include "server/io_thread.h"
+#include "server/tls.h"
 
 namespace kerf::server {
 
@@ -45,6 +47,11 @@ class Connection final : public protocol::Waiter {
       boost::asio::async_result<boost::asio::use_awaitable_t<Executor>, void()>::handler_type;
   enum class Waiting : std::uint8_t { kIdle, kRequest, kWorker, kReply, kLinger };
 
+  // Reads some bytes, decrypted if they have to be; 0 at the end of the stream, on errors and
+  // timeouts.
+  Awaitable<std::size_t> read_encrypted(std::span<char> to);
+  // What is to be sent for these bytes. Good until the next call.
+  std::span<const char> sealed(std::span<const char> bytes);
   // Reads more behind what is there; false at the end of the stream, on errors and timeouts.
   Awaitable<bool> read_more(std::size_t wanted);
   // False where the request must be refused, see failure_.
@@ -75,6 +82,8 @@ class Connection final : public protocol::Waiter {
   IoThread& thread_;
   Shared& shared_;
   Socket socket_;
+  std::optional<TlsStream> tls_;
+  Gate gate_;
   protocol::Exchange exchange_;
   protocol::Buffer input_;   // what was read; the current request begins at begin_
   protocol::Buffer chunks_;  // a chunked body, put together

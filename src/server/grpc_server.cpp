@@ -5,10 +5,13 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <fstream>
+#include <iterator>
 #include <limits>
 #include <thread>
 
 #include "kerf/error.h"
+#include "server/grpc_access.h"
 #include "server/grpc_inference_service.h"
 #include "server/grpc_tensorflow_services.h"
 
@@ -27,7 +30,33 @@ struct GrpcServer::Impl {
   std::jthread shutting_down;
 };
 
-GrpcServer::GrpcServer(protocol::Service& service, const std::string& address, std::uint16_t port)
+namespace {
+
+std::string read_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (text.empty()) throw Error(ErrorCode::kNotFound, "this cannot be read", path.string());
+  return text;
+}
+
+std::shared_ptr<grpc::ServerCredentials> credentials(
+    const TlsOptions& tls, const serving::Published<serving::Access>& access) {
+  if (tls.certificate.empty()) return grpc::InsecureServerCredentials();
+  grpc::SslServerCredentialsOptions options;
+  options.pem_key_cert_pairs.push_back({read_file(tls.key), read_file(tls.certificate)});
+  if (!tls.client_ca.empty()) {
+    options.pem_root_certs = read_file(tls.client_ca);
+    options.client_certificate_request = GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
+  }
+  auto credentials = grpc::SslServerCredentials(options);
+  credentials->SetAuthMetadataProcessor(std::make_shared<GrpcAccess>(access));
+  return credentials;
+}
+
+}  // namespace
+
+GrpcServer::GrpcServer(protocol::Service& service, const std::string& address, std::uint16_t port,
+                       const TlsOptions& tls, const serving::Published<serving::Access>& access)
     : impl_(std::make_unique<Impl>(service)) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -47,7 +76,7 @@ GrpcServer::GrpcServer(protocol::Service& service, const std::string& address, s
   const std::string where = address.find(':') == std::string::npos
                                 ? fmt::format("{}:{}", address, port)
                                 : fmt::format("[{}]:{}", address, port);
-  builder.AddListeningPort(where, grpc::InsecureServerCredentials(), &impl_->port);
+  builder.AddListeningPort(where, credentials(tls, access), &impl_->port);
   builder.RegisterService(&impl_->inference);
   builder.RegisterService(&impl_->prediction);
   builder.RegisterService(&impl_->models);

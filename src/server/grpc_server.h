@@ -6,6 +6,9 @@
 #include <string>
 
 #include "protocol/service.h"
+#include "server/server.h"
+#include "serving/access.h"
+#include "serving/published.h"
 
 namespace kerf::server {
 
@@ -15,8 +18,11 @@ namespace kerf::server {
 class GrpcServer {
  public:
   // Listens and serves at once. `address` is an IP address; port 0 is any free one. Throws
-  // Error(kUnavailable) where the port cannot be taken. The service outlives this.
-  GrpcServer(protocol::Service& service, const std::string& address, std::uint16_t port);
+  // Error(kUnavailable) where the port cannot be taken, Error(kNotFound) for certificates that
+  // cannot be read. The service and the keys outlive this. Keys are asked for with certificates
+  // only: gRPC sends none without.
+  GrpcServer(protocol::Service& service, const std::string& address, std::uint16_t port,
+             const TlsOptions& tls, const serving::Published<serving::Access>& access);
   ~GrpcServer();
   GrpcServer(const GrpcServer&) = delete;
   GrpcServer& operator=(const GrpcServer&) = delete;

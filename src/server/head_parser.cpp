@@ -110,6 +110,12 @@ void HeadParser::on_field_impl(field name, string_view text, string_view value, 
     case field::accept_encoding:
       head_.accept_encoding = piece(value, error);
       break;
+    case field::authorization:
+      head_.authorization = piece(value, error);
+      break;
+    case field::origin:
+      head_.origin = piece(value, error);
+      break;
     case field::expect:
       head_.expects_continue = boost::beast::iequals(value, "100-continue");
       break;
@@ -120,6 +126,8 @@ void HeadParser::on_field_impl(field name, string_view text, string_view value, 
     case field::unknown:
       if (boost::beast::iequals(text, "inference-header-content-length")) {
         head_.json_length = piece(value, error);
+      } else if (boost::beast::iequals(text, "x-api-key")) {
+        head_.api_key = piece(value, error);
       }
       break;
     default:

@@ -26,6 +26,9 @@ struct Head {
   Piece target;
   Piece content_encoding;
   Piece accept_encoding;
+  Piece authorization;
+  Piece api_key;
+  Piece origin;
   std::optional<Piece> json_length;
   Piece content_length;  // empty if there is none
   bool expects_continue = false;

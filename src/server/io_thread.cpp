@@ -71,6 +71,8 @@ void IoThread::drain() {
 
 void IoThread::finish() {
   context_.restart();
+  context_.poll();  // what was dropped when the workers ended is answered
+  send_replies();
   do {
     for (Connection* connection : connections_) connection->close();
     send_replies();

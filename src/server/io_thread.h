@@ -3,24 +3,30 @@
 #include <atomic>
 #include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/wait_traits.hpp>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <memory>
 #include <vector>
 
 #include "protocol/exchange.h"
+#include "server/server.h"
+#include "serving/access.h"
+#include "serving/published.h"
 
 namespace kerf::server {
 
 class Connection;
+class TlsContext;
 using Clock = std::chrono::steady_clock;
 // On the concrete executor: the polymorphic one costs an indirect call and a count per operation.
 using Executor = boost::asio::io_context::executor_type;
-using Socket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, Executor>;
+// TCP or Unix.
+using Socket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, Executor>;
 using Timer = boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>, Executor>;
 
 // What all connections of a server share.
@@ -28,6 +34,10 @@ struct Shared {
   protocol::Service& service;
   Clock::duration idle_timeout;
   Clock::duration request_timeout;
+  const CorsOptions& cors;
+  serving::Published<serving::Access> access{};
+  // The certificates; null where nothing is encrypted.
+  serving::Published<std::shared_ptr<const TlsContext>> tls{};
   std::atomic<bool> draining = false;
   std::atomic<std::size_t> connections = 0;
 };

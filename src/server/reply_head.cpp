@@ -60,16 +60,24 @@ std::span<const char> write_head(protocol::Reply& reply, const ReplyHead& head) 
     text.add(reply.allow);
     text.add("\r\n");
   }
+  if (status == 401) text.add("WWW-Authenticate: Bearer\r\n");
   if (status == 415) text.add("Accept-Encoding: gzip, deflate\r\n");
-  if (status == 503) text.add("Retry-After: 1\r\n");
+  if (status == 503 || status == 429) text.add("Retry-After: 1\r\n");
   if (!head.keep_alive) {
     text.add("Connection: close\r\n");
   } else if (head.http_1_0) {
     text.add("Connection: keep-alive\r\n");
   }
-  text.add("Content-Length: ");
-  text.add(reply.body.size());
-  text.add("\r\n\r\n");
+  // What would not fit was configured beyond all reason; a page that does without is told by its
+  // browser.
+  if (head.more.size() <= protocol::Reply::kHeadRoom / 2) text.add(head.more);
+  if (status == 204) {
+    text.add("\r\n");
+  } else {
+    text.add("Content-Length: ");
+    text.add(reply.body.size());
+    text.add("\r\n\r\n");
+  }
 
   reply.body.reserve(1);  // so that there is memory, also where there is no body
   const std::string_view written = text.view();

@@ -10,6 +10,7 @@ namespace kerf::server {
 struct ReplyHead {
   bool keep_alive = true;
   bool http_1_0 = false;
+  std::string_view more;      // further headers, with their line ends
   bool without_body = false;  // the reply to HEAD: its Content-Length says what GET would bring
 };
 

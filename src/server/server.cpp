@@ -5,8 +5,8 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -21,13 +21,13 @@
 #include "protocol/exchange.h"
 #include "server/grpc_server.h"
 #include "server/io_thread.h"
+#include "server/listener.h"
+#include "server/tls.h"
 
 namespace kerf::server {
 namespace {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
-using Acceptor = asio::basic_socket_acceptor<tcp, Executor>;
 constexpr asio::use_awaitable_t<Executor> kAwait;
 
 // A process may open few files by default (1024 on Debian) but raise that itself.
@@ -46,12 +46,13 @@ struct Server::Impl {
         service(options.limits, options.worker_threads, options.allow_shared_memory),
         shared{.service = service,
                .idle_timeout = options.idle_timeout,
-               .request_timeout = options.request_timeout} {
+               .request_timeout = options.request_timeout,
+               .cors = options.cors} {
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     const unsigned count = options.io_threads != 0 ? options.io_threads : cores;
     for (unsigned i = 0; i < count; ++i) threads.push_back(std::make_unique<IoThread>(shared));
-    acceptor.emplace(main().context());
-    bind();
+    set_tls(options.tls);
+    listener.emplace(main().context(), options.address, options.port);
   }
 
   ~Impl() {
@@ -64,39 +65,32 @@ struct Server::Impl {
 
   IoThread& main() { return *threads.front(); }
 
-  void bind() {
-    boost::system::error_code error;
-    const asio::ip::address address = asio::ip::make_address(options.address, error);
-    if (error) {
-      throw Error(ErrorCode::kInvalidArgument, "this is not an IP address", options.address);
-    }
-    const tcp::endpoint endpoint(address, options.port);
-    acceptor->open(endpoint.protocol(), error);
-    if (!error) acceptor->set_option(Acceptor::reuse_address(true), error);
-    if (!error) acceptor->bind(endpoint, error);
-    if (error) {
-      throw Error(ErrorCode::kUnavailable,
-                  fmt::format("cannot take this address: {}", error.message()),
-                  fmt::format("{}:{}", options.address, options.port));
-    }
-    bound = acceptor->local_endpoint();
+  void set_tls(const TlsOptions& tls) {
+    if (tls.certificate.empty()) return shared.tls.publish(nullptr);
+    shared.tls.publish(TlsContext::load(tls));
   }
 
   asio::awaitable<void, Executor> accept_all() {
     std::size_t next = 0;
-    while (acceptor->is_open()) {
+    std::size_t failures = 0;
+    while (listener->is_open()) {
       IoThread& thread = *threads[next++ % threads.size()];
       Socket socket(thread.context());
       boost::system::error_code error;
-      co_await acceptor->async_accept(socket, asio::redirect_error(kAwait, error));
-      if (!acceptor->is_open()) co_return;
+      co_await listener->acceptor().async_accept(socket, asio::redirect_error(kAwait, error));
+      if (!listener->is_open()) co_return;
       if (error) {
-        // Most likely no file descriptor is left: some may be in a moment.
-        spdlog::warn("cannot accept a connection: {}", error.message());
+        // Most likely no file descriptor is left: some may be in a moment. It is said once a
+        // minute.
+        constexpr std::size_t kOften = 600;
+        if (failures++ % kOften == 0) {
+          spdlog::warn("cannot accept a connection: {}", error.message());
+        }
         Timer pause(main().context(), std::chrono::milliseconds(100));
         co_await pause.async_wait(asio::redirect_error(kAwait, error));
         continue;
       }
+      failures = 0;
       thread.accept(std::move(socket), shared.connections++ < options.max_connections);
     }
   }
@@ -110,11 +104,15 @@ struct Server::Impl {
                  shared.connections.load());
     service.ready = false;
     boost::system::error_code ignored;
-    acceptor->close(ignored);
+    Timer pause(main().context());
+    if (options.drain_delay.count() != 0) {
+      pause.expires_after(options.drain_delay);
+      co_await pause.async_wait(asio::redirect_error(kAwait, ignored));
+    }
+    listener->close();
     for (const auto& thread : threads) thread->drain();
     if (grpc) grpc->drain(options.drain_timeout);
     const Clock::time_point limit = Clock::now() + options.drain_timeout;
-    Timer pause(main().context());
     while (shared.connections != 0 && Clock::now() < limit) {
       pause.expires_after(std::chrono::milliseconds(10));
       co_await pause.async_wait(asio::redirect_error(kAwait, ignored));
@@ -134,8 +132,7 @@ struct Server::Impl {
   protocol::Service service;
   Shared shared;
   std::vector<std::unique_ptr<IoThread>> threads;
-  std::optional<Acceptor> acceptor;
-  tcp::endpoint bound;
+  std::optional<Listener> listener;
   std::optional<GrpcServer> grpc;
   std::atomic<std::uint16_t> grpc_port = 0;
 };
@@ -143,28 +140,27 @@ struct Server::Impl {
 Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 Server::~Server() = default;
 
-std::uint16_t Server::port() const noexcept { return impl_->bound.port(); }
+std::uint16_t Server::port() const noexcept { return impl_->listener->port(); }
 
 std::string Server::url() const {
-  const std::string address = impl_->bound.address().to_string();
-  return impl_->bound.address().is_v6() ? fmt::format("http://[{}]:{}", address, port())
-                                        : fmt::format("http://{}:{}", address, port());
+  return impl_->listener->url(!impl_->options.tls.certificate.empty());
 }
 
 std::uint16_t Server::grpc_port() const noexcept { return impl_->grpc_port; }
+
+void Server::set_access(serving::Access access) { impl_->shared.access.publish(std::move(access)); }
+
+void Server::set_tls(const TlsOptions& tls) { impl_->set_tls(tls); }
 
 void Server::serve(std::shared_ptr<serving::Repository> repository) {
   Impl& impl = *impl_;
   constexpr std::size_t kOtherFiles = 256;
   allow_open_files(impl.options.max_connections + kOtherFiles);
   impl.service.repository = std::move(repository);
-  boost::system::error_code error;
-  impl.acceptor->listen(asio::socket_base::max_listen_connections, error);
-  if (error) {
-    throw Error(ErrorCode::kUnavailable, fmt::format("cannot listen: {}", error.message()), url());
-  }
+  impl.listener->listen();
   if (impl.options.grpc_port) {
-    impl.grpc.emplace(impl.service, impl.options.address, *impl.options.grpc_port);
+    impl.grpc.emplace(impl.service, impl.options.address, *impl.options.grpc_port, impl.options.tls,
+                      impl.shared.access);
     impl.grpc_port = impl.grpc->port();
     spdlog::info("listening for gRPC on port {}", impl.grpc->port());
   }
@@ -172,19 +168,22 @@ void Server::serve(std::shared_ptr<serving::Repository> repository) {
   if (impl.options.handle_signals) {
     signals.add(SIGTERM);
     signals.add(SIGINT);
+    if (impl.options.on_hangup) signals.add(SIGHUP);
   }
   // NOLINTNEXTLINE(misc-no-recursion): it waits for the next signal, it does not call itself
   const std::function<void(const boost::system::error_code&, int)> on_signal =
       [&](const boost::system::error_code& failed, int signal) {
         if (failed) return;
-        impl.start_drain(signal == SIGINT ? "SIGINT" : "SIGTERM");
+        if (signal == SIGHUP) {
+          impl.options.on_hangup();
+        } else {
+          impl.start_drain(signal == SIGINT ? "SIGINT" : "SIGTERM");
+        }
         signals.async_wait(on_signal);
       };
   if (impl.options.handle_signals) signals.async_wait(on_signal);
   asio::co_spawn(impl.main().context(), impl.accept_all(), [](const std::exception_ptr&) {});
-  spdlog::info("listening on {}: {} models, {} I/O threads, {} workers", url(),
-               impl.service.repository->snapshot()->models().size(), impl.threads.size(),
-               impl.service.scheduler.worker_count());
+  if (impl.options.on_listening) asio::post(impl.main().context(), impl.options.on_listening);
   {
     std::vector<std::jthread> others;
     for (std::size_t i = 1; i < impl.threads.size(); ++i) {

@@ -15,17 +15,13 @@ namespace kerf::server {
 // A server over models of tests/data/golden, in a thread of its own, on a free port.
 class Running {
  public:
-  explicit Running(const std::vector<std::string>& models, ServerOptions options = {}) {
+  explicit Running(const std::vector<std::string>& models, const ServerOptions& options = {})
+      : Running(load(models, options), options) {}
+  Running(const std::shared_ptr<serving::Repository>& repository, ServerOptions options) {
     spdlog::set_level(spdlog::level::warn);
     options.port = 0;
     options.handle_signals = false;
-    std::vector<std::string> paths;
-    for (const std::string& model : models) {
-      paths.push_back(std::string(KERF_SOURCE_DIR) + "/tests/data/golden/" + model + ".keras");
-    }
     server_ = std::make_unique<Server>(options);
-    auto repository =
-        serving::Repository::load(serving::find_models(paths), {.limits = options.limits});
     thread_ = std::thread([this, repository] { server_->serve(repository); });
   }
   ~Running() { stop(); }
@@ -59,6 +55,15 @@ class Running {
   }
 
  private:
+  static std::shared_ptr<serving::Repository> load(const std::vector<std::string>& models,
+                                                   const ServerOptions& options) {
+    std::vector<std::string> paths;
+    for (const std::string& model : models) {
+      paths.push_back(std::string(KERF_SOURCE_DIR) + "/tests/data/golden/" + model + ".keras");
+    }
+    return serving::Repository::load(serving::find_models(paths), {.limits = options.limits});
+  }
+
   std::unique_ptr<Server> server_;
   std::thread thread_;
 };
