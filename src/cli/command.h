@@ -26,6 +26,8 @@ void add_cut(CLI::App& app, Action& chosen);
 void add_convert(CLI::App& app, Action& chosen);
 void add_bench(CLI::App& app, Action& chosen);
 void add_check(CLI::App& app, Action& chosen);
+void add_config(CLI::App& app, Action& chosen);
+void add_hash_key(CLI::App& app, Action& chosen);
 void add_layers(CLI::App& app, Action& chosen);
 
 }  // namespace kerf::cli

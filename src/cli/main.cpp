@@ -71,6 +71,8 @@ int main(int argc, char** argv) {
   add_convert(app, chosen);
   add_bench(app, chosen);
   add_check(app, chosen);
+  add_config(app, chosen);
+  add_hash_key(app, chosen);
   add_layers(app, chosen);
   try {
     app.parse(argc, argv);

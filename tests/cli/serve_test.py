@@ -59,18 +59,20 @@ class Serve(kerf.TestCase):
             shutil.copy(RECOMMENDER, versions / version / "model.keras")
         classifier = kerf.MODELS / "classifier.keras"
         with self.server("ranker", f"pictures={classifier}") as (_, url, _):
-            self.assertEqual(self.get(f"{url}/v2/models/ranker")["versions"], ["1", "3"])
+            self.assertEqual(self.get(f"{url}/v2/models/ranker")["versions"], ["3"])
             self.assertEqual(self.get(f"{url}/v2/models/pictures")["name"], "pictures")
 
     def test_a_model_that_cannot_be_served_keeps_the_server_from_starting(self):
         (self.scratch / "broken.keras").write_bytes(RECOMMENDER.read_bytes()[:5000])
-        err = self.refused("serve", RECOMMENDER, "broken.keras", "--port", "0")
-        self.assertIn("broken.keras", err)
-        self.assertIn("none.keras", self.refused("serve", "none.keras", "--port", "0"))
+        _, err = self.kerf("serve", RECOMMENDER, "broken.keras", "--port", "0", code=1)
+        self.assertRegex(err, r"\nkerf: broken.keras: ")
+        _, err = self.kerf("serve", "none.keras", "--port", "0", code=1)
+        self.assertIn("kerf: none.keras: there is no such file", err)
         (self.scratch / "empty").mkdir()
-        self.assertIn("empty", self.refused("serve", "empty", "--port", "0"))
-        err = self.refused("serve", RECOMMENDER, RECOMMENDER, "--port", "0")
-        self.assertIn("recommender", err)
+        _, err = self.kerf("serve", "empty", "--port", "0", code=1)
+        self.assertIn("kerf: empty: there is no model in this folder", err)
+        _, err = self.kerf("serve", RECOMMENDER, RECOMMENDER, "--port", "0", code=1)
+        self.assertIn("two models are called 'recommender'", err)
 
     def test_a_port_in_use_and_a_wrong_address_are_told(self):
         with socket.socket() as taken:
