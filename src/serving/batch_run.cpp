@@ -71,8 +71,14 @@ bool BatchRun::run(Batch& batch, std::span<Call* const> calls,
     gather(calls, rows);
     thread_local Workspace workspace;
     const Clock::time_point start = Clock::now();
-    plan_.run(feed_pointers_, fetch_pointers_, workspace, scheduler.helpers_for(plan_));
-    calls.front()->target().statistics->count_run(Clock::now() - start, given);
+    const Target& target = calls.front()->target();
+    const Threads* helpers = scheduler.helpers_for(plan_);
+    if (target.cached) {
+      target.cached->run(rows, feed_pointers_, fetch_pointers_, workspace, helpers);
+    } else {
+      plan_.run(feed_pointers_, fetch_pointers_, workspace, helpers);
+    }
+    target.statistics->count_run(Clock::now() - start, given);
   } catch (const std::exception&) {
     return false;
   }

@@ -114,7 +114,11 @@ void Call::compute(const Threads* helpers) noexcept {
   thread_local Workspace workspace;
   const Clock::time_point start = Clock::now();
   try {
-    target_->plan.run(feed_pointers_, fetch_pointers_, workspace, helpers);
+    if (target_->cached) {
+      target_->cached->run(target_->rows, feed_pointers_, fetch_pointers_, workspace, helpers);
+    } else {
+      target_->plan.run(feed_pointers_, fetch_pointers_, workspace, helpers);
+    }
     target_->statistics->count_run(Clock::now() - start, target_->rows);
   } catch (const Error& error) {
     error_ = error;

@@ -112,24 +112,69 @@ ServedModel::ServedModel(std::string name, std::string version, Model model, con
     statistics_.back()->name = std::move(cut);
   };
   add({});
-  for (const NamedCut& cut : settings_.cuts) add(cut.name);
+  for (const NamedCut& cut : settings_.cuts) {
+    add(cut.name);
+    if (cut.cache_bytes != 0) {
+      statistics_.back()->cache = std::make_unique<FeatureCache>(cut.cache_bytes);
+    }
+  }
   add("*");
 }
 
+bool ServedModel::feeds_match(const CallSpec& spec, const NamedCut& cut) const noexcept {
+  if (cut.feeds.empty()) return feeds_exactly_the_inputs(spec, model_);
+  return spec.feeds.size() == cut.feeds.size() &&
+         std::ranges::all_of(cut.feeds, [&](const std::string& name) {
+           return std::ranges::find(spec.feeds, name) != spec.feeds.end();
+         });
+}
+
 Statistics& ServedModel::statistics_of(const CallSpec& spec) const noexcept {
-  const auto feeds = [&](const std::vector<std::string>& names) {
-    return spec.feeds.size() == names.size() &&
-           std::ranges::all_of(names, [&](const std::string& name) {
-             return std::ranges::find(spec.feeds, name) != spec.feeds.end();
-           });
-  };
   for (std::size_t i = 0; i < settings_.cuts.size(); ++i) {
     const NamedCut& cut = settings_.cuts[i];
-    const bool fed = cut.feeds.empty() ? feeds_exactly_the_inputs(spec, model_) : feeds(cut.feeds);
-    if (fed && std::ranges::equal(spec.fetches, cut.fetches)) return statistics_[i + 1]->statistics;
+    if (feeds_match(spec, cut) && std::ranges::equal(spec.fetches, cut.fetches)) {
+      return statistics_[i + 1]->statistics;
+    }
   }
   const bool whole = spec.fetches.empty() && feeds_exactly_the_inputs(spec, model_);
   return (whole ? statistics_.front() : statistics_.back())->statistics;
+}
+
+std::shared_ptr<const CachedCut> ServedModel::make_cached(const CallSpec& spec,
+                                                          Statistics& statistics) const {
+  const auto holds_strings = [](const std::vector<TensorInfo>& tensors) {
+    return std::ranges::find(tensors, DType::kString, &TensorInfo::dtype) != tensors.end();
+  };
+  for (std::size_t i = 0; i < settings_.cuts.size(); ++i) {
+    const NamedCut& named = settings_.cuts[i];
+    FeatureCache* cache = statistics_[i + 1]->cache.get();
+    if (cache == nullptr || !feeds_match(spec, named)) continue;
+    const std::vector<std::string_view> features(named.fetches.begin(), named.fetches.end());
+    try {
+      const CallSpec head{.feeds = spec.feeds, .shapes = spec.shapes, .fetches = features};
+      const Cut head_cut = find_or_make_cut(head);
+      const std::shared_ptr<Batch> head_batch = find_or_make_batch(head, head_cut);
+      if (!head_batch || holds_strings(head_cut.feeds()) || holds_strings(head_cut.fetches())) {
+        continue;
+      }
+      if (std::ranges::equal(spec.fetches, features)) {
+        return std::make_shared<const CachedCut>(*cache, head_batch, nullptr, statistics);
+      }
+      std::vector<Shape> shapes;
+      const Plan plan = head_batch->plan(0);
+      for (const TensorInfo& feature : plan.fetches()) {
+        shapes.push_back(feature.shape);
+      }
+      const CallSpec tail{.feeds = features, .shapes = shapes, .fetches = spec.fetches};
+      const Cut tail_cut = find_or_make_cut(tail);
+      const std::shared_ptr<Batch> tail_batch = find_or_make_batch(tail, tail_cut);
+      if (!tail_batch || holds_strings(tail_cut.fetches())) continue;
+      return std::make_shared<const CachedCut>(*cache, head_batch, tail_batch, statistics);
+    } catch (const Error&) {
+      continue;  // what is fetched does not follow from these features alone
+    }
+  }
+  return nullptr;
 }
 
 std::shared_ptr<const Target> ServedModel::find_target(std::string_view key) const {
@@ -159,7 +204,7 @@ Cut ServedModel::find_or_make_cut(const CallSpec& spec) const {
 std::shared_ptr<Batch> ServedModel::find_or_make_batch(const CallSpec& spec, const Cut& cut) const {
   const auto rows = [](const Shape& shape) { return shape.rank() == 0 ? 0 : shape[0]; };
   const std::int64_t first = rows(spec.shapes[0]);
-  if (settings_.batching.max_rows <= 1 || first < 1 || first > kBucketRows.back() ||
+  if (first < 1 || first > kBucketRows.back() ||
       !std::ranges::all_of(spec.shapes, [&](const Shape& shape) { return rows(shape) == first; })) {
     return nullptr;
   }
@@ -219,6 +264,7 @@ std::shared_ptr<const Target> ServedModel::make_target(const CallSpec& spec) con
   if (spec.shapes[0].rank() != 0) made.rows = spec.shapes[0][0];
   if (made.batch) {
     made.queue = &made.batch->queue();
+    made.cached = make_cached(spec, *made.statistics);
   }
   const auto target = std::make_shared<const Target>(std::move(made));
   const std::lock_guard lock(mutex_);

@@ -60,6 +60,7 @@ class ServedModel {
   struct CutStatistics {
     std::string name;  // empty: from the model's inputs to its outputs; "*": any that has no name
     Statistics statistics;
+    std::unique_ptr<FeatureCache> cache;  // null: what it gives is not kept
   };
   // The whole model's first, then those of the named cuts in their order, then that of all others.
   std::span<const std::unique_ptr<CutStatistics>> statistics() const noexcept {
@@ -84,6 +85,9 @@ class ServedModel {
   Cut find_or_make_cut(const CallSpec& spec) const;
   // What calls of this form may run together with; null if with none.
   std::shared_ptr<Batch> find_or_make_batch(const CallSpec& spec, const Cut& cut) const;
+  // How calls of this form go on from features that are kept; null if they do not.
+  std::shared_ptr<const CachedCut> make_cached(const CallSpec& spec, Statistics& statistics) const;
+  bool feeds_match(const CallSpec& spec, const NamedCut& cut) const noexcept;
   void check_sizes(const Plan& plan) const;
 
   std::string name_;

@@ -5,6 +5,7 @@
 
 #include "kerf/model.h"
 #include "serving/batch.h"
+#include "serving/cached_cut.h"
 #include "serving/queue.h"
 #include "serving/statistics.h"
 
@@ -23,8 +24,10 @@ Lane lane_of(const Plan& plan) noexcept;
 struct Target {
   Plan plan;
   Lane lane = Lane::kWorker;
-  std::int64_t rows = 1;             // of the first feed; where they may be batched, of each
-  std::shared_ptr<Batch> batch;      // the calls that may run together with them; null: none
+  std::int64_t rows = 1;         // of the first feed; where they may be batched, of each
+  std::shared_ptr<Batch> batch;  // the calls that may run together with them; null: none
+  std::shared_ptr<const CachedCut>
+      cached;                        // how it is computed instead of by the plan, if not null
   Queue* queue = nullptr;            // where its calls wait; the batch's or the model's
   Statistics* statistics = nullptr;  // of its cut; the model's
 };
