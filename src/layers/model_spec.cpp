@@ -14,6 +14,7 @@
 #include "layers/refused_classes.h"
 #include "layers/registry.h"
 #include "layers/snake_case.h"
+#include "layers/tensorflow_nodes.h"
 #include "layers/tensorflow_operations.h"
 
 namespace kerf::layers {
@@ -274,6 +275,7 @@ LayerSpec read_layer(const json::object& object, const std::string& where, int d
     }
   }
   translate_tensorflow_operation(layer, here);
+  translate_tensorflow_node(layer, here);
   return layer;
 }
 
@@ -425,6 +427,9 @@ bool is_known(const LayerSpec& layer) {
 std::string unknown_reason(const LayerSpec& layer) {
   if (const std::string symbol = tensorflow_symbol(layer); !symbol.empty()) {
     return fmt::format("the TensorFlow function tf.{} is not one that kerf knows", symbol);
+  }
+  if (const std::string node = tensorflow_node_operation(layer); !node.empty()) {
+    return fmt::format("the TensorFlow operation {} is not one that kerf knows", node);
   }
   if (layer.operation) {
     return fmt::format("the operation {} is not one that kerf knows", layer.class_name);

@@ -224,6 +224,76 @@ TEST(Dialect, FunctionsOfTensorFlow) {
             (Floats{2, 4}));
 }
 
+// A TensorFlowOpLayer: the node as Protocol Buffers write it in JSON, in a text.
+std::string node_layer(const std::string& op, const std::string& attributes,
+                       const std::string& constants, const std::string& inputs) {
+  std::string node =
+      R"({"name": "n", "op": ")" + op + R"(", "input": ["x", "y"], "attr": {)" + attributes + "}}";
+  std::string text;
+  for (const char c : node) text += c == '"' ? std::string("\\\"") : std::string(1, c);
+  return R"(, {"class_name": "TensorFlowOpLayer", "name": "tf_op_layer_n", "config": {"name": "n",
+              "trainable": true, "dtype": "float32", "node_def": ")" +
+         text + R"(", "constants": )" + constants + R"(}, "inbound_nodes": [[)" + inputs + "]]}";
+}
+
+TEST(Dialect, NodesOfTensorFlow) {
+  const Tensor x = Tensor::floats({1, 4}, std::vector<float>{1, 2, 3, 4});
+  const Tensor y = Tensor::floats({1, 4}, std::vector<float>{0, 1, 0, 2});
+  const auto graph_of = [&](const std::string& layer) {
+    return read(functional(input("a") + "," + input("b") + layer, R"([["a",0,0],["b",0,0]])",
+                           R"([["tf_op_layer_n",0,0]])"));
+  };
+  const auto run = [&](const std::string& op, const std::string& attributes,
+                       const std::string& constants, bool both = false) {
+    const std::string inputs = both ? R"(["a",0,0,{}],["b",0,0,{}])" : R"(["a",0,0,{}])";
+    const auto graph = graph_of(node_layer(op, attributes, constants, inputs));
+    program::ConstantCache cache;
+    const Tensor result =
+        testing_support::run(graph::whole(graph), std::vector<Tensor>{x, y}, cache).front();
+    const Tensor floats = result.cast(DType::kFloat32);
+    const auto numbers = floats.as<float>();
+    return std::vector<float>(numbers.begin(), numbers.end());
+  };
+  using Floats = std::vector<float>;
+  EXPECT_EQ(run("AddV2", "", "{}", true), (Floats{1, 3, 3, 6}));
+  EXPECT_EQ(run("Mul", R"("T": {"type": "DT_FLOAT"})", R"({"1": 2.0})"), (Floats{2, 4, 6, 8}));
+  EXPECT_EQ(run("Sub", "", R"({"0": [[5, 6, 7, 8]]})"), (Floats{4, 4, 4, 4}));
+  EXPECT_EQ(run("Mean", R"("keep_dims": {"b": true})", R"({"1": 1})"), (Floats{2.5F}));
+  EXPECT_EQ(run("ConcatV2", R"("N": {"i": "2"})", R"({"2": -1})", true),
+            (Floats{1, 2, 3, 4, 0, 1, 0, 2}));
+  EXPECT_EQ(run("Reshape", "", R"({"1": [-1, 2, 2]})"), (Floats{1, 2, 3, 4}));
+  EXPECT_EQ(
+      run("StridedSlice",
+          R"("begin_mask": {"i": "1"}, "end_mask": {"i": "1"}, "shrink_axis_mask": {"i": "2"})",
+          R"({"1": [0, 2], "2": [0, 3], "3": [1, 1]})"),
+      (Floats{3}));
+  EXPECT_EQ(run("MatMul", R"("transpose_b": {"b": true})", R"({"1": [[1, 0, 0, 10]]})"),
+            (Floats{41}));
+  EXPECT_EQ(run("Cast", R"("DstT": {"type": "DT_INT32"})", "{}"), (Floats{1, 2, 3, 4}));
+  EXPECT_EQ(run("Einsum", R"("equation": {"s": "YWksYWktPmE="})", "{}", true), (Floats{10}));
+  EXPECT_EQ(run("LeakyRelu", R"("alpha": {"f": 0.5})", "{}"), (Floats{1, 2, 3, 4}));
+
+  const auto refusal = [&](const std::string& layer) {
+    try {
+      graph_of(layer);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("it was read");
+  };
+  const std::string one = R"(["a",0,0,{}])";
+  const auto unknown = parse_json(functional(input("a") + node_layer("Qr", "", "{}", one),
+                                             R"([["a",0,0]])", R"([["tf_op_layer_n",0,0]])"),
+                                  "x");
+  EXPECT_THAT(unknown_layers(read_spec(unknown.as_object(), "x")),
+              testing::ElementsAre(testing::HasSubstr("the TensorFlow operation Qr")));
+  EXPECT_THAT(refusal(node_layer("Sum", "", "{}", one)), testing::HasSubstr("no operand 1"));
+  EXPECT_THAT(refusal(node_layer("Reshape", "", "{}", one + R"(,["b",0,0,{}])")),
+              testing::HasSubstr("computed by another layer"));
+  EXPECT_THAT(refusal(node_layer("AddV2", "", R"({"7": 1})", one)),
+              testing::HasSubstr("places that it does not have"));
+}
+
 // What is read from a tf.keras file is written as Keras 3 writes it.
 TEST(Dialect, FunctionsOfTensorFlowBecomeOperations) {
   const auto graph =
