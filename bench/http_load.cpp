@@ -1,9 +1,11 @@
 // Load for an HTTP server: POSTs one body over keep-alive connections, on each the next request
 // when the reply is there, and prints one line of figures as JSON.
 //
-//   http_load PORT PATH BODY_FILE CONNECTIONS SECONDS [SERVER_PID]
+//   http_load PORT PATH BODY_FILE CONNECTIONS SECONDS [SERVER_PID [RATE]]
 //
-// With SERVER_PID, also the server's CPU time per request.
+// With SERVER_PID, also the server's CPU time per request. With RATE, so many requests a second are
+// sent whether there are replies or not, each on a connection that waits for none; the figures are
+// of those answered with 200, and refused ones (503) are counted apart.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -90,6 +92,7 @@ int main(int argc, char** argv) {
   const int count = std::atoi(argv[4]);
   const std::chrono::duration<double> length(std::atof(argv[5]));
   const int pid = argc > 6 ? std::atoi(argv[6]) : 0;
+  const double rate = argc > 7 ? std::atof(argv[7]) : 0;
   const std::string request = "POST " + std::string(argv[2]) +
                               " HTTP/1.1\r\nHost: localhost\r\nUser-Agent: http_load\r\n"
                               "Accept: */*\r\nContent-Type: application/json\r\n"
@@ -112,7 +115,14 @@ int main(int argc, char** argv) {
       die("send");
     }
   };
-  for (Connection& connection : connections) send_request(connection);
+  std::vector<Connection*> idle;
+  for (Connection& connection : connections) {
+    if (rate == 0) {
+      send_request(connection);
+    } else {
+      idle.push_back(&connection);
+    }
+  }
 
   const auto warm = Clock::now() + length / 5;
   auto start = Clock::now();
@@ -121,11 +131,24 @@ int main(int argc, char** argv) {
   double cpu = 0;
   std::vector<float> latencies;
   latencies.reserve(1 << 20);
+  std::vector<float> refusals;
   std::size_t errors = 0;
+  std::size_t unsent = 0;  // for want of a connection
+  double due = 0;          // requests by now, by the rate
+  auto last = start;
   epoll_event events[256];
   char buffer[65536];
   for (auto now = start; now < end;) {
-    const int ready = epoll_wait(epoll, events, 256, 1000);
+    for (due += rate * std::chrono::duration<double>(now - last).count(); due >= 1; due -= 1) {
+      if (idle.empty()) {
+        ++unsent;
+        continue;
+      }
+      send_request(*idle.back());
+      idle.pop_back();
+    }
+    last = now;
+    const int ready = epoll_wait(epoll, events, 256, rate == 0 ? 1000 : 1);
     for (int i = 0; i < ready; ++i) {
       Connection& connection = *static_cast<Connection*>(events[i].data.ptr);
       const ssize_t got = recv(connection.socket, buffer, sizeof buffer, 0);
@@ -133,14 +156,19 @@ int main(int argc, char** argv) {
       connection.input.append(buffer, static_cast<std::size_t>(got));
       const std::size_t size = reply_size(connection.input);
       if (size == 0) continue;
-      if (!connection.input.starts_with("HTTP/1.1 200")) ++errors;
+      const bool refused = rate != 0 && connection.input.starts_with("HTTP/1.1 503");
+      if (!refused && !connection.input.starts_with("HTTP/1.1 200")) ++errors;
       connection.input.erase(0, size);
       now = Clock::now();
       if (measuring) {
-        latencies.push_back(
-            std::chrono::duration<float, std::micro>(now - connection.sent).count());
+        (refused ? refusals : latencies)
+            .push_back(std::chrono::duration<float, std::micro>(now - connection.sent).count());
       }
-      send_request(connection);
+      if (rate == 0) {
+        send_request(connection);
+      } else {
+        idle.push_back(&connection);
+      }
     }
     now = Clock::now();
     if (!measuring && now >= warm) {
@@ -153,14 +181,19 @@ int main(int argc, char** argv) {
   const std::chrono::duration<double> took = Clock::now() - start;
   cpu = pid != 0 ? cpu_seconds(pid) - cpu : 0;
   std::sort(latencies.begin(), latencies.end());
+  std::sort(refusals.begin(), refusals.end());
   const auto requests = static_cast<double>(latencies.size());
-  const auto percentile = [&](double share) {
-    return latencies.empty() ? 0.F : latencies[static_cast<std::size_t>(share * (requests - 1))];
+  const auto percentile_of = [](const std::vector<float>& sorted, double share) {
+    const auto most = static_cast<double>(sorted.size()) - 1;
+    return sorted.empty() ? 0.F : sorted[static_cast<std::size_t>(share * most)];
   };
+  const auto percentile = [&](double share) { return percentile_of(latencies, share); };
   std::printf(
       "{\"requests_per_second\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"errors\": %zu, "
-      "\"cpu_us_per_request\": %.2f}\n",
+      "\"cpu_us_per_request\": %.2f, \"refused_per_second\": %.0f, \"refused_p99_us\": %.1f, "
+      "\"unsent\": %zu}\n",
       requests / took.count(), percentile(0.5), percentile(0.99), errors,
-      requests > 0 ? cpu / requests * 1e6 : 0);
+      requests > 0 ? cpu / requests * 1e6 : 0, static_cast<double>(refusals.size()) / took.count(),
+      percentile_of(refusals, 0.99), unsent);
   return errors == 0 ? 0 : 1;
 }

@@ -29,5 +29,6 @@ void add_check(CLI::App& app, Action& chosen);
 void add_config(CLI::App& app, Action& chosen);
 void add_hash_key(CLI::App& app, Action& chosen);
 void add_layers(CLI::App& app, Action& chosen);
+void add_top(CLI::App& app, Action& chosen);
 
 }  // namespace kerf::cli

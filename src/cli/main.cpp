@@ -74,6 +74,7 @@ int main(int argc, char** argv) {
   add_config(app, chosen);
   add_hash_key(app, chosen);
   add_layers(app, chosen);
+  add_top(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help or --version
