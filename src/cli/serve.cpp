@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <condition_variable>
@@ -8,6 +7,7 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -21,6 +21,7 @@
 #include "config/config.h"
 #include "config/values.h"
 #include "kerf/error.h"
+#include "server/log.h"
 #include "server/server.h"
 #include "server/systemd.h"
 #include "serving/repository.h"
@@ -51,6 +52,7 @@ struct Options {
   std::optional<std::filesystem::path> file;
   std::vector<config::Override> overrides;
   bool print = false;
+  server::LogFormat log_format = server::LogFormat::kText;
 
   config::Config read() const {
     config::Config config = config::read_config(file, overrides);
@@ -243,8 +245,7 @@ int serve(const Options& options) {
     throw Error(ErrorCode::kInvalidArgument,
                 "there is no model to serve: give a PATH, or [models] in the configuration");
   }
-  spdlog::default_logger()->sinks() = {std::make_shared<spdlog::sinks::stderr_color_sink_mt>()};
-  spdlog::set_level(spdlog::level::from_str(config.log_level));
+  server::set_up_logging(options.log_format, config.log_level);
   Serving(options, config).run();
   return kSuccess;
 }
@@ -348,6 +349,11 @@ void add_serve(CLI::App& app, Action& chosen) {
       ->allow_extra_args(false)
       ->type_name("KEY=VALUE");
   command.add_flag("--print-config", options->print, "print the configuration in effect, and end");
+  const std::map<std::string, server::LogFormat> formats{{"text", server::LogFormat::kText},
+                                                         {"json", server::LogFormat::kJson}};
+  command.add_option("--log-format", options->log_format, "how log lines look: text or json")
+      ->transform(CLI::CheckedTransformer(formats))
+      ->type_name("FORMAT");
   command.callback([=, &chosen] {
     if (options->paths.empty() && !options->file && !options->print) {
       throw CLI::RequiredError("PATH or --config");

@@ -14,7 +14,9 @@
 #include "protocol/json_text.h"
 #include "protocol/message_json.h"
 #include "protocol/metadata.h"
+#include "protocol/openapi.h"
 #include "protocol/tensorflow_model.h"
+#include "serving/metrics.h"
 
 namespace kerf::protocol {
 
@@ -333,6 +335,20 @@ bool Exchange::start() {
       if (!ready) reply_.status = 503;
       reply_.body.append(ready ? "{\"ready\":true}" : "{\"ready\":false");
       if (!ready) reply_.body.append(why_not);
+      break;
+    case Endpoint::kMetrics: {
+      std::string text;
+      serving::write_metrics(models, text);
+      reply_.content_type = serving::kMetricsType;
+      reply_.body.append(text);
+      break;
+    }
+    case Endpoint::kOpenApi:
+      write_openapi(reply_.body);
+      break;
+    case Endpoint::kApiPage:
+      reply_.content_type = "text/html; charset=utf-8";
+      write_api_page(reply_.body);
       break;
     case Endpoint::kServerMetadata: {
       inference::ServerMetadataResponse response;

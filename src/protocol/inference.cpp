@@ -27,6 +27,7 @@ bool Inference::guarded(Body&& body) noexcept {
     try {
       return body();
     } catch (const Error& error) {
+      call_.count(serving::outcome_of(error.code()));
       error_ = error;
       // What is not found here is a tensor: the client asked for what cannot be.
       if (error.code() == ErrorCode::kNotFound) {

@@ -32,15 +32,19 @@ struct Reply {
 
   int status = 200;
   std::optional<std::size_t> json_length;  // set if tensors follow the JSON as bytes
+  std::string_view content_type;           // empty: JSON, or what json_length says
   std::string_view content_encoding;
-  std::string_view allow;  // the methods this path knows, after 405
+  std::string_view allow;        // the methods this path knows, after 405
+  std::string_view traceparent;  // of the span that answered, if the client traces
   Buffer body{kHeadRoom};
 
   void clear() noexcept {
     status = 200;
     json_length.reset();
+    content_type = {};
     content_encoding = {};
     allow = {};
+    traceparent = {};
     body.clear();
   }
 };

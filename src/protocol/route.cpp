@@ -65,10 +65,13 @@ void Route::read(std::string_view target) {
     endpoint = Endpoint::kMalformed;
     return read_tensorflow(path);
   }
-  if (!take(path, "v2")) return;
   const auto end_with = [&](Endpoint at_end) {
     if (path.empty() || path == "/") endpoint = at_end;
   };
+  if (take(path, "metrics")) return end_with(Endpoint::kMetrics);
+  if (take(path, "openapi.json")) return end_with(Endpoint::kOpenApi);
+  if (take(path, "docs")) return end_with(Endpoint::kApiPage);
+  if (!take(path, "v2")) return;
   if (take(path, "health")) {
     if (take(path, "live")) return end_with(Endpoint::kLive);
     if (take(path, "ready")) return end_with(Endpoint::kReady);

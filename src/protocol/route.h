@@ -34,6 +34,10 @@ enum class Endpoint : std::uint8_t {
   kPredict,
   kClassify,
   kRegress,
+  // Beside the protocols.
+  kMetrics,  // GET /metrics
+  kOpenApi,  // GET /openapi.json
+  kApiPage,  // GET /docs
 };
 
 // Which endpoint a request's target means, and for which model. Reused from request to request.

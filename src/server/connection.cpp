@@ -1,6 +1,7 @@
 #include "server/connection.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +14,7 @@
 #include <cstring>
 #include <utility>
 
+#include "server/log.h"
 #include "server/reply_head.h"
 
 namespace kerf::server {
@@ -55,11 +57,18 @@ void Connection::expire(Clock::time_point now) {
     exchange_.rest();
     gate_.rest();
   }
+  if (waiting_ == Waiting::kWorker && client_has_gone()) exchange_.cancel();
   const bool drained = waiting_ == Waiting::kIdle && shared_.draining;
   if (waiting_ == Waiting::kWorker || (now < deadline_ && !drained)) return;
   expired_ = true;
   boost::system::error_code ignored;
   socket_.cancel(ignored);
+}
+
+bool Connection::client_has_gone() {
+  char byte = 0;
+  // 0: it has closed its side, and waits for nothing; a negative count without more to read yet.
+  return ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 void Connection::close() {
@@ -220,6 +229,25 @@ protocol::Request Connection::request() const {
   return request;
 }
 
+void Connection::trace(protocol::Reply& reply) noexcept {
+  const Piece header = parser_->head().traceparent;
+  reply.traceparent = {};
+  if (header.size == 0) return;
+  span_ = protocol::continue_trace(header.in(input_.data() + begin_));
+  if (span_) reply.traceparent = {span_->data(), span_->size()};
+}
+
+void Connection::log_request(const protocol::Reply& reply) const {
+  const protocol::Request asked = request();
+  log_access({.method = asked.method,
+              .target = asked.target,
+              .status = reply.status,
+              .request_bytes = asked.body.size(),
+              .reply_bytes = reply.body.size(),
+              .took = Clock::now() - request_start_,
+              .trace = reply.traceparent});
+}
+
 void Connection::ready() noexcept {
   asio::post(thread_.context(), [this] { go_on(); });
 }
@@ -375,12 +403,14 @@ Connection::Awaitable<void> Connection::serve() {
     protocol::Reply& reply = exchange_.reply();
     ++thread_.requests;
     if (reply.status >= 400) ++thread_.errors;
+    trace(reply);
     const bool keep_alive =
         parser_->keep_alive() && !shared_.draining.load(std::memory_order_relaxed);
     unsent_ = sealed(write_head(reply, {.keep_alive = keep_alive,
                                         .http_1_0 = parser_->head().http_1_0,
                                         .more = gate_.cors_headers(asked),
                                         .without_body = parser_->head().is_head}));
+    if (logs_access()) log_request(reply);
     begin_ += head_size_ + body_size_;
     if (keep_alive && begin_ == input_.size() && unsent_.size() <= kSmallReply &&
         thread_.connections_.size() != 1) {

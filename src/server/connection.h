@@ -11,6 +11,7 @@
 
 #include "protocol/buffer.h"
 #include "protocol/exchange.h"
+#include "protocol/trace.h"
 #include "server/gate.h"
 #include "server/head_parser.h"
 #include "server/io_thread.h"
@@ -78,6 +79,10 @@ class Connection final : public protocol::Waiter {
   std::string_view unread() const noexcept { return input_.view().substr(begin_); }
   std::size_t room_for(std::size_t bytes);
   void ready() noexcept override;
+  bool client_has_gone();
+  // Gives the reply its place in the client's trace, if there is one.
+  void trace(protocol::Reply& reply) noexcept;
+  void log_request(const protocol::Reply& reply) const;
 
   IoThread& thread_;
   Shared& shared_;
@@ -95,6 +100,7 @@ class Connection final : public protocol::Waiter {
   std::span<const char> unsent_;      // of the reply
   int failure_ = 0;  // the status with which the request is refused, and what is said
   std::string failure_message_;
+  std::optional<protocol::TraceParent> span_;
   std::optional<Resume> resume_;  // set while a worker works or the I/O thread is to send
   Waiting waiting_ = Waiting::kIdle;
   bool expired_ = false;

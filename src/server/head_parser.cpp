@@ -128,6 +128,8 @@ void HeadParser::on_field_impl(field name, string_view text, string_view value, 
         head_.json_length = piece(value, error);
       } else if (boost::beast::iequals(text, "x-api-key")) {
         head_.api_key = piece(value, error);
+      } else if (boost::beast::iequals(text, "traceparent")) {
+        head_.traceparent = piece(value, error);
       }
       break;
     default:

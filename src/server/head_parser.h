@@ -29,6 +29,7 @@ struct Head {
   Piece authorization;
   Piece api_key;
   Piece origin;
+  Piece traceparent;
   std::optional<Piece> json_length;
   Piece content_length;  // empty if there is none
   bool expects_continue = false;

@@ -47,6 +47,10 @@ std::span<const char> write_head(protocol::Reply& reply, const ReplyHead& head) 
     text.add("Content-Type: application/octet-stream\r\nInference-Header-Content-Length: ");
     text.add(*reply.json_length);
     text.add("\r\n");
+  } else if (!reply.content_type.empty()) {
+    text.add("Content-Type: ");
+    text.add(reply.content_type);
+    text.add("\r\n");
   } else {
     text.add("Content-Type: application/json\r\n");
   }
@@ -58,6 +62,11 @@ std::span<const char> write_head(protocol::Reply& reply, const ReplyHead& head) 
   if (!reply.allow.empty()) {
     text.add("Allow: ");
     text.add(reply.allow);
+    text.add("\r\n");
+  }
+  if (!reply.traceparent.empty()) {
+    text.add("traceparent: ");
+    text.add(reply.traceparent);
     text.add("\r\n");
   }
   if (status == 401) text.add("WWW-Authenticate: Bearer\r\n");

@@ -34,8 +34,8 @@ bool is_tfjs_folder(const fs::path& path) {
 bool is_model_folder(const fs::path& path) {
   return fs::is_directory(path) &&
          (fs::exists(path / "saved_model.pb") ||
-          (fs::exists(path / "config.json") && (fs::exists(path / "model.weights.h5") ||
-                                                fs::exists(path / "model.weights.json"))) ||
+          (fs::exists(path / "config.json") &&
+           (fs::exists(path / "model.weights.h5") || fs::exists(path / "model.weights.json"))) ||
           is_tfjs_folder(path));
 }
 

@@ -85,5 +85,17 @@ TEST(Route, TakesWhatIsUnderV1ForMalformedCalls) {
   }
 }
 
+TEST(Route, FindsWhatIsBesideTheProtocol) {
+  Route route;
+  route.read("/metrics");
+  EXPECT_EQ(route.endpoint, Endpoint::kMetrics);
+  route.read("/openapi.json");
+  EXPECT_EQ(route.endpoint, Endpoint::kOpenApi);
+  route.read("/docs");
+  EXPECT_EQ(route.endpoint, Endpoint::kApiPage);
+  route.read("/metrics/more");
+  EXPECT_EQ(route.endpoint, Endpoint::kUnknown);
+}
+
 }  // namespace
 }  // namespace kerf::protocol
