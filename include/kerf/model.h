@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kerf/error.h"
+#include "kerf/extensions.h"
 #include "kerf/tensor.h"
 
 namespace kerf {
@@ -25,6 +26,8 @@ struct TensorInfo {
 struct LoadOptions {
   // Called now and then from the loading thread with the share done, 0 to 1.
   std::function<void(double)> progress;
+  // What the layers compute that are not Keras' own.
+  Extensions extensions;
   // The file of weights of a model's configuration in JSON. Empty: the one beside it.
   std::filesystem::path weights;
 };
@@ -173,6 +176,7 @@ class Model {
 };
 
 // Everything that keeps kerf from serving this file, one message each; empty if it can be served.
-std::vector<std::string> check_model(const std::filesystem::path& file);
+std::vector<std::string> check_model(const std::filesystem::path& file,
+                                     const LoadOptions& options = {});
 
 }  // namespace kerf

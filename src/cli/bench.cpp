@@ -37,6 +37,7 @@ constexpr auto kExamples = R"(Examples:
 
 struct Options {
   std::string model;
+  ExtensionOptions extensions;
   std::vector<std::string> feeds;
   std::vector<std::string> fetches;
   std::vector<std::string> shapes;
@@ -222,7 +223,7 @@ void print_profile(const Plan& plan, const Threads* threads, double seconds) {
 }
 
 int bench(const Options& options) {
-  const Model model = load_model(options.model);
+  const Model model = load_model(options.model, options.extensions);
   const Cut cut = model.cut(options.feeds, options.fetches);
   const std::vector<Shape> shapes = feed_shapes(cut, options);
   const auto before = Clock::now();
@@ -271,6 +272,7 @@ void add_bench(CLI::App& app, Action& chosen) {
       ->check(CLI::Range(0.001, 86400.0))
       ->type_name("S");
   command.add_flag("--profile", options->profile, "the time each op takes, after the measurement");
+  add_extension_options(command, options->extensions);
   command.callback([=, &chosen] { chosen = [options] { return bench(*options); }; });
 }
 

@@ -21,11 +21,13 @@ constexpr auto kExamples = R"(Examples:
   kerf check models/*.keras && kerf serve models/)";
 
 // What is found by reading the file, and only if that is nothing, what compiling it finds.
-std::vector<std::string> problems(const std::string& file, std::string& served) {
-  std::vector<std::string> found = check_model(file);
+std::vector<std::string> problems(const std::string& file, const ExtensionOptions& extensions,
+                                  std::string& served) {
+  std::vector<std::string> found =
+      check_model(file, {.progress = {}, .extensions = extensions.read(), .weights = {}});
   if (!found.empty()) return found;
   try {
-    const Model model = load_model(file);
+    const Model model = load_model(file, extensions);
     const Cut whole = model.whole();
     served = describe_ports(whole.feeds()) + " -> " + describe_ports(whole.fetches());
   } catch (const Error& error) {
@@ -34,11 +36,11 @@ std::vector<std::string> problems(const std::string& file, std::string& served) 
   return found;
 }
 
-int check(const std::vector<std::string>& files) {
+int check(const std::vector<std::string>& files, const ExtensionOptions& extensions) {
   int code = kSuccess;
   for (const std::string& file : files) {
     std::string served;
-    const std::vector<std::string> reasons = problems(file, served);
+    const std::vector<std::string> reasons = problems(file, extensions, served);
     if (reasons.empty()) {
       fmt::print("{}: can be served: {}\n", file, served);
       continue;
@@ -59,10 +61,12 @@ int check(const std::vector<std::string>& files) {
 
 void add_check(CLI::App& app, Action& chosen) {
   const auto files = std::make_shared<std::vector<std::string>>();
+  const auto extensions = std::make_shared<ExtensionOptions>();
   CLI::App& command = *app.add_subcommand("check", kHelp);
   command.footer(kExamples);
   command.add_option("MODEL", *files, "a model file or folder of any kind")->required();
-  command.callback([=, &chosen] { chosen = [files] { return check(*files); }; });
+  add_extension_options(command, *extensions);
+  command.callback([=, &chosen] { chosen = [=] { return check(*files, *extensions); }; });
 }
 
 }  // namespace kerf::cli

@@ -25,15 +25,17 @@ constexpr auto kExamples = R"(Examples:
 
 struct Options {
   std::string model;
+  ExtensionOptions extensions;
   std::string weights;
   std::string output;
 };
 
 int convert(const Options& options) {
   Progress progress("reading " + std::filesystem::path(options.model).filename().string());
-  const Model model = Model::load(
-      options.model,
-      {.progress = [&](double share) { progress.update(share); }, .weights = options.weights});
+  const Model model =
+      Model::load(options.model, {.progress = [&](double share) { progress.update(share); },
+                                  .extensions = options.extensions.read(),
+                                  .weights = options.weights});
   const Cut whole = model.whole();
   whole.write(options.output);
   fmt::print("{}: {} -> {} ({} bytes)\n", options.output, describe_ports(whole.feeds()),
@@ -55,6 +57,7 @@ void add_convert(CLI::App& app, Action& chosen) {
   command.add_option("-o,--output", options->output, "the file to write")
       ->required()
       ->type_name("FILE.keras");
+  add_extension_options(command, options->extensions);
   command.callback([=, &chosen] { chosen = [options] { return convert(*options); }; });
 }
 

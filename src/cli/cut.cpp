@@ -24,13 +24,14 @@ constexpr auto kExamples = R"(Examples:
 
 struct Options {
   std::string model;
+  ExtensionOptions extensions;
   std::vector<std::string> feeds;
   std::vector<std::string> fetches;
   std::string output;
 };
 
 int cut(const Options& options) {
-  const Model model = load_model(options.model);
+  const Model model = load_model(options.model, options.extensions);
   const Cut part = model.cut(options.feeds, options.fetches);
   part.write(options.output);
   fmt::print("{}: {} -> {} ({} bytes)\n", options.output, describe_ports(part.feeds()),
@@ -50,6 +51,7 @@ void add_cut(CLI::App& app, Action& chosen) {
   command.add_option("-o,--output", options->output, "the file to write")
       ->required()
       ->type_name("FILE.keras");
+  add_extension_options(command, options->extensions);
   command.callback([=, &chosen] { chosen = [options] { return cut(*options); }; });
 }
 

@@ -24,6 +24,7 @@ constexpr auto kExamples = R"(Examples:
 
 struct Options {
   std::string model;
+  ExtensionOptions extensions;
   bool json = false;
   bool dot = false;
   bool program = false;
@@ -32,7 +33,7 @@ struct Options {
 };
 
 int inspect(const Options& options) {
-  const Model model = load_model(options.model);
+  const Model model = load_model(options.model, options.extensions);
   if (options.json) {
     fmt::print("{}\n", model.to_json());
   } else if (options.dot) {
@@ -64,6 +65,7 @@ void add_inspect(CLI::App& app, Action& chosen) {
   const auto [feed, fetch] = add_cut_options(command, options->feeds, options->fetches);
   feed->needs(program);
   fetch->needs(program);
+  add_extension_options(command, options->extensions);
   command.callback([=, &chosen] { chosen = [options] { return inspect(*options); }; });
 }
 

@@ -4,9 +4,11 @@
 
 namespace kerf::cli {
 
-Model load_model(const std::filesystem::path& file) {
+Model load_model(const std::filesystem::path& file, const ExtensionOptions& extensions) {
   Progress progress("reading " + file.filename().string());
-  return Model::load(file, {.progress = [&](double share) { progress.update(share); }});
+  return Model::load(file, {.progress = [&](double share) { progress.update(share); },
+                            .extensions = extensions.read(),
+                            .weights = {}});
 }
 
 }  // namespace kerf::cli

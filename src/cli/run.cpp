@@ -26,6 +26,7 @@ Without --output, the results are described on stdout.)";
 
 struct Options {
   std::string model;
+  ExtensionOptions extensions;
   std::vector<std::string> inputs;
   std::vector<std::string> fetches;
   std::string output;
@@ -75,7 +76,7 @@ int run(const Options& options) {
     names.push_back(name);
     tensors.push_back(read_npy(file));
   }
-  const Model model = load_model(options.model);
+  const Model model = load_model(options.model, options.extensions);
   const Cut cut = model.cut(names, options.fetches, {.strict = false});
   for (const std::string& unused : cut.unused_feeds()) {
     fmt::print(stderr, "kerf: {}: it is fed, but nothing that is fetched needs it\n", unused);
@@ -111,6 +112,7 @@ void add_run(CLI::App& app, Action& chosen) {
   command.add_option("--threads", options->threads, "cores to use (default: all)")
       ->check(CLI::Range(1U, 1024U))
       ->type_name("N");
+  add_extension_options(command, options->extensions);
   command.callback([=, &chosen] { chosen = [options] { return run(*options); }; });
 }
 

@@ -49,6 +49,7 @@ A request feeds the tensors that it names in "inputs", and fetches those in "out
 
 struct Options {
   std::vector<std::string> paths;
+  ExtensionOptions extensions;
   std::optional<std::filesystem::path> file;
   std::vector<config::Override> overrides;
   bool print = false;
@@ -88,6 +89,7 @@ class Serving {
       : options_(options), config_(config), server_(with_calls(config.server_options())) {
     serving::RepositorySettings settings;
     settings.loading.limits = config.server.limits;
+    settings.loading.extensions = options.extensions.read();
     settings.loading.threads = config.models.load_threads;
     settings.loading.progress = [this](double share) {
       if (progress_) progress_->update(share);
@@ -354,6 +356,7 @@ void add_serve(CLI::App& app, Action& chosen) {
   command.add_option("--log-format", options->log_format, "how log lines look: text or json")
       ->transform(CLI::CheckedTransformer(formats))
       ->type_name("FORMAT");
+  add_extension_options(command, options->extensions);
   command.callback([=, &chosen] {
     if (options->paths.empty() && !options->file && !options->print) {
       throw CLI::RequiredError("PATH or --config");

@@ -147,7 +147,8 @@ class Reader {
                                                 .keras_minor = version_.minor,
                                                 .identity = spec.identity,
                                                 .weights = {},
-                                                .parts = {}});
+                                                .parts = {},
+                                                .extensions = problems_.extensions()});
     }
     return it->second;
   }
@@ -221,7 +222,7 @@ class Reader {
       skeleton_.builder.set_scope_outputs(inner, tensors, masks);
       return outputs;
     }
-    if (!all_known(inputs) || !is_known(spec)) return {Travelling{}};
+    if (!all_known(inputs) || !is_known(spec, problems_.extensions().get())) return {Travelling{}};
     read_travelling_mask(arguments, inputs);
     const graph::LayerId id = layer_id(spec, path);
     std::vector<TensorId> tensors;

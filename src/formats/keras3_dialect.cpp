@@ -57,6 +57,9 @@ class Translation {
  private:
   // Rewrites the class and the configuration of the layer or of a part of it.
   void translate(std::string& class_name, json::object& config, const Prefixes& prefixes) {
+    if (class_name == "Lambda") {
+      unsupported("it holds the code of an old Python, which Keras 3 could not run");
+    }
     json::object kept;
     for (const auto& entry : config) {
       if (!only_for_training(entry.key())) kept[entry.key()] = entry.value();

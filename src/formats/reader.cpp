@@ -65,7 +65,7 @@ void keep_weights_only(Buffer& buffer, const Skeleton& skeleton) {
 }
 
 Skeleton read_skeleton(const ModelSpec& model, KerasVersion version, Problems& problems) {
-  for (std::string& reason : unknown_layers(model)) {
+  for (std::string& reason : unknown_layers(model, problems.extensions().get())) {
     problems.add(Error(ErrorCode::kUnsupported, std::move(reason)));
   }
   return read_graph(model, version, problems);
@@ -376,16 +376,16 @@ std::shared_ptr<const graph::Graph> read_model(const std::filesystem::path& file
     if (options.progress) options.progress(share);
   };
   progress(0);
-  Problems problems(file.string());
+  Problems problems(file.string(), options.extensions);
   auto graph = read_any(file, options.weights, problems, progress);
   if (!problems.empty()) throw problems.all();
   progress(1);
   return graph;
 }
 
-std::vector<std::string> problems(const std::filesystem::path& file) {
-  Problems found(file.string());
-  found.attempt([&] { read_any(file, {}, found, [](double) {}); });
+std::vector<std::string> problems(const std::filesystem::path& file, const ReadOptions& options) {
+  Problems found(file.string(), options.extensions);
+  found.attempt([&] { read_any(file, options.weights, found, [](double) {}); });
   std::vector<std::string> messages;
   for (const Error& error : found.errors()) messages.emplace_back(error.what());
   return messages;

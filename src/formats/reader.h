@@ -12,7 +12,8 @@ namespace kerf::formats {
 
 struct ReadOptions {
   std::function<void(double)> progress;  // share of the file done, from the calling thread
-  std::filesystem::path weights;         // of a configuration in JSON; empty: found beside it
+  std::shared_ptr<const layers::UserDefinitions> extensions = {};  // null: every class has to be Keras'
+  std::filesystem::path weights;  // of a configuration in JSON; empty: found beside it
 };
 
 // Reads a model of any supported format, recognised by its content, not its name: `.keras` zip, the
@@ -26,6 +27,7 @@ std::shared_ptr<const graph::Graph> read_model(const std::filesystem::path& file
                                                const ReadOptions& options = {});
 
 // Why read_model() would refuse this file: every reason that can be found, a message each.
-std::vector<std::string> problems(const std::filesystem::path& file);
+std::vector<std::string> problems(const std::filesystem::path& file,
+                                  const ReadOptions& options = {});
 
 }  // namespace kerf::formats

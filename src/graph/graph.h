@@ -11,6 +11,10 @@
 
 #include "kerf/tensor.h"
 
+namespace kerf::layers {
+class UserDefinitions;
+}
+
 namespace kerf::graph {
 
 using LayerId = std::uint32_t;
@@ -47,6 +51,9 @@ struct Layer {
   boost::json::object identity;
   std::vector<Weight> weights;  // in storage order
   std::vector<Part> parts;
+  // What the user said of classes and functions that are not Keras'; null if nothing. Only layers/
+  // looks into it.
+  std::shared_ptr<const layers::UserDefinitions> extensions = {};
 
   // The last component of `path`.
   std::string_view name() const noexcept;

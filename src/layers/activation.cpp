@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "kerf/error.h"
+#include "layers/user_definitions.h"
 
 namespace kerf::layers {
 namespace {
@@ -159,8 +160,18 @@ ValueId apply_activation(LayerCall& call, ValueId x, std::string_view field,
     }
     if (name == "sparsemax") return call.ops().append(program::Sparsemax{}, {x});
     if (name == "glu") return glu(call, x);
+    const UserDefinitions* extensions = call.layer().extensions.get();
+    if (const auto* own = extensions == nullptr ? nullptr : extensions->function(name)) {
+      python::Evaluator evaluator(call);
+      return evaluator.tensor(apply_expression(evaluator, *own, {python::TensorValue{x}}, {}));
+    }
   }
-  call.config().unsupported(field, fmt::format("kerf does not know the activation '{}'", name));
+  call.config().unsupported(
+      field,
+      fmt::format(
+          "kerf does not know the activation '{}'; if it is the model author's own, say what "
+          "it computes by an alias (docs/custom-layers.md)",
+          name));
 }
 
 ValueId softmax(LayerCall& call, ValueId x, const Config& config, std::optional<ValueId> mask) {

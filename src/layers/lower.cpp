@@ -8,6 +8,7 @@
 
 #include "kerf/error.h"
 #include "layers/base_call.h"
+#include "layers/user_definitions.h"
 
 namespace kerf::layers {
 namespace {
@@ -272,7 +273,8 @@ class LoweringCall final : public BaseCall {
 };
 
 const LayerDefinition& definition_of(const graph::Layer& layer) {
-  const LayerDefinition* definition = Registry::instance().find(layer.class_name, layer.operation);
+  const LayerDefinition* definition =
+      find_definition(layer.class_name, layer.operation, layer.identity, layer.extensions.get());
   if (definition == nullptr) {
     throw Error(ErrorCode::kUnsupported,
                 fmt::format("kerf does not know the class {}", layer.class_name), describe(layer));

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "kerf/error.h"
+#include "layers/user_definitions.h"
 #include "layers/nested_calls.h"
 #include "layers/refused_classes.h"
 #include "layers/registry.h"
@@ -208,17 +209,6 @@ bool is_model(const std::string& class_name, const json::object& config) {
 
 ModelSpec read_model_spec(const json::object& model, const std::string& where, int depth);
 
-// A class of the model author's own: registered under a package ("pkg>Name"), or from a module that
-// is not Keras'. It may bear the name of one of Keras' classes.
-bool is_custom(const json::object& object, const std::string& class_name) {
-  const std::string module = text_of(object, "module");
-  const auto starts = [&](std::string_view prefix) { return module.starts_with(prefix); };
-  const bool foreign = !module.empty() && !starts("keras") && !starts("tf_keras") &&
-                       !starts("tensorflow.keras") && !starts("tensorflow.python.keras");
-  return foreign || starts("keras_") || class_name.find('>') != std::string::npos ||
-         text_of(object, "registered_name").find('>') != std::string::npos;
-}
-
 // Whether a layer's calls are written as Keras 3 does, as objects.
 bool has_keras3_nodes(const json::object& layer) {
   const json::value* nodes = layer.if_contains("inbound_nodes");
@@ -377,12 +367,13 @@ ModelSpec read_model_spec(const json::object& model, const std::string& where, i
 
 // The paths of the layers for which each reason holds.
 void collect_unknown(const ModelSpec& model, const std::string& prefix,
+                     const UserDefinitions* extensions,
                      std::map<std::string, std::vector<std::string>>& found) {
   for (const LayerSpec& layer : model.layers) {
     const std::string path = prefix + layer.name;
     if (layer.model) {
-      collect_unknown(*layer.model, path + "/", found);
-    } else if (!is_known(layer)) {
+      collect_unknown(*layer.model, path + "/", extensions, found);
+    } else if (!is_known(layer, extensions)) {
       found[unknown_reason(layer)].push_back(path);
     }
   }
@@ -419,9 +410,9 @@ std::map<std::string, std::string> layer_folders(const ModelSpec& model) {
   return folders;
 }
 
-bool is_known(const LayerSpec& layer) {
+bool is_known(const LayerSpec& layer, const UserDefinitions* extensions) {
   if (layer.model || layer.class_name == "InputLayer") return true;
-  return !layer.custom && Registry::instance().find(layer.class_name, layer.operation) != nullptr;
+  return find_definition(layer.class_name, layer.operation, layer.identity, extensions) != nullptr;
 }
 
 std::string unknown_reason(const LayerSpec& layer) {
@@ -439,14 +430,17 @@ std::string unknown_reason(const LayerSpec& layer) {
     return fmt::format("the class {} {}", layer.class_name, refused->second);
   }
   return fmt::format(
-      "the class {} is none of Keras', but the model author's own Python code; build it from Keras "
-      "layers and save the model again",
+      "the class {} is none of Keras', but the model author's own Python code; say what it "
+      "computes "
+      "by an alias or a plug-in (docs/custom-layers.md), or build it from Keras layers and save "
+      "the "
+      "model again",
       layer.class_name);
 }
 
-std::vector<std::string> unknown_layers(const ModelSpec& model) {
+std::vector<std::string> unknown_layers(const ModelSpec& model, const UserDefinitions* extensions) {
   std::map<std::string, std::vector<std::string>> found;
-  collect_unknown(model, "", found);
+  collect_unknown(model, "", extensions, found);
   std::vector<std::string> reasons;
   reasons.reserve(found.size());
   for (const auto& [reason, paths] : found) {

@@ -23,6 +23,7 @@ struct CallSpec {
   std::vector<TensorRef> refs;
 };
 
+class UserDefinitions;
 struct ModelSpec;
 
 struct LayerSpec {
@@ -63,13 +64,15 @@ LayerSpec read_layer_spec(const boost::json::object& layer, const std::string& w
 std::map<std::string, std::string> layer_folders(const ModelSpec& model);
 std::string layer_folder(const std::string& class_name);
 
-// Whether kerf can run the layer's class (always true for a nested model).
-bool is_known(const LayerSpec& layer);
+// Whether kerf can run the layer's class (always true for a nested model). `extensions` may be
+// null.
+bool is_known(const LayerSpec& layer, const UserDefinitions* extensions);
 
 // Why it cannot.
 std::string unknown_reason(const LayerSpec& layer);
 
 // Every reason why kerf cannot run the layers of this model: one a class, with the layers' names.
-std::vector<std::string> unknown_layers(const ModelSpec& model);
+std::vector<std::string> unknown_layers(const ModelSpec& model,
+                                        const UserDefinitions* extensions = nullptr);
 
 }  // namespace kerf::layers

@@ -11,6 +11,7 @@
 #include "layers/lower.h"
 #include "layers/model_walk.h"
 #include "layers/taken_masks.h"
+#include "layers/user_definitions.h"
 
 namespace kerf::layers {
 namespace {
@@ -100,7 +101,7 @@ std::vector<Flow> run(LayerCall& whole, const LayerSpec& spec, const std::string
                   return run(whole, layer, below, trainable, inner, flows);
                 });
   }
-  if (!is_known(spec)) {
+  if (!is_known(spec, whole.layer().extensions.get())) {
     throw Error(ErrorCode::kUnsupported, unknown_reason(spec), where);
   }
   const graph::Layer layer{.path = fmt::format("{}/{}", whole.layer().path, path),
@@ -111,10 +112,12 @@ std::vector<Flow> run(LayerCall& whole, const LayerSpec& spec, const std::string
                            .keras_minor = whole.layer().keras_minor,
                            .identity = {},
                            .weights = {},
-                           .parts = {}};
+                           .parts = {},
+                           .extensions = whole.layer().extensions};
   PartCall call(whole, path, trainable, layer, arguments, tensors);
   require_inference(arguments);
-  Registry::instance().find(spec.class_name, spec.operation)->lower(call);
+  find_definition(spec.class_name, spec.operation, spec.identity, layer.extensions.get())
+      ->lower(call);
   return call.results();
 }
 
@@ -152,8 +155,10 @@ std::vector<Flow> Part::call(const std::vector<Flow>& inputs,
   }
   json::object kwargs;
   if (!states.empty()) kwargs["initial_state"] = std::move(states);
-  const json::object arguments{{"args", json::array{std::move(first)}},
-                               {"kwargs", std::move(kwargs)}};
+  // A single tensor stands alone, as in a call of the layer itself.
+  json::array args;
+  args.push_back(first.size() == 1 ? first.front() : json::value(first));
+  const json::object arguments{{"args", std::move(args)}, {"kwargs", std::move(kwargs)}};
   return run(whole_, spec_, path_, true, arguments, tensors);
 }
 

@@ -45,8 +45,9 @@ std::vector<TensorInfo> named(const graph::Graph& graph, std::span<const graph::
 
 Model Model::load(const std::filesystem::path& file, const LoadOptions& options) {
   auto impl = std::make_shared<Impl>();
-  impl->graph =
-      formats::read_model(file, {.progress = options.progress, .weights = options.weights});
+  impl->graph = formats::read_model(file, {.progress = options.progress,
+                                           .extensions = options.extensions.impl(),
+                                           .weights = options.weights});
   impl->inputs = ports(*impl->graph, impl->graph->inputs());
   impl->outputs = ports(*impl->graph, impl->graph->outputs());
   Model model;
@@ -137,8 +138,10 @@ std::string Model::to_json() const {
 }
 std::string Model::to_dot() const { return graph::describe_dot(*impl_->graph); }
 
-std::vector<std::string> check_model(const std::filesystem::path& file) {
-  return formats::problems(file);
+std::vector<std::string> check_model(const std::filesystem::path& file,
+                                     const LoadOptions& options) {
+  return formats::problems(
+      file, {.progress = {}, .extensions = options.extensions.impl(), .weights = options.weights});
 }
 
 }  // namespace kerf

@@ -95,7 +95,9 @@ void load_models(std::span<const LoadJob> jobs, const LoadSettings& settings) {
       auto served = std::make_unique<const ServedModel>(
           job.file.name, job.file.version,
           Model::load(model_in(job.file.path),
-                      {.progress = [&](double share) { report(index, share * 0.95); }}),
+                      {.progress = [&](double share) { report(index, share * 0.95); },
+                       .extensions = settings.extensions,
+                       .weights = {}}),
           settings.limits, job.options.serving);
       warm_up(*served);
       if (job.old) warm_up_as(*job.old, *served);

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "kerf/error.h"
+#include "kerf/extensions.h"
 #include "serving/limits.h"
 #include "serving/model_spec.h"
 #include "serving/served_model.h"
@@ -13,7 +14,8 @@ namespace kerf::serving {
 
 struct LoadSettings {
   Limits limits;
-  unsigned threads = 0;  // files read at once; 0 = one per core, or in the background one
+  Extensions extensions;  // for layers that are not Keras' own
+  unsigned threads = 0;   // files read at once; 0 = one per core, or in the background one
   // The threads give way to all others: what is being served goes on as before.
   bool in_background = false;
   // Called as files are done, one call at a time: the model, and the seconds it took.

@@ -63,7 +63,7 @@ LayerResult run_layer(const LayerCase& layer) {
       [&](const std::string& name, const Shape& shape) {
         return Tensor::floats(shape, layer.weights.at(name.substr(name.find('/') + 1)));
       },
-      layer.version);
+      layer.version, layer.extensions);
   const graph::Call& call = graph->calls().back();
   std::vector<graph::TensorId> fetches = call.outputs;
   for (const graph::TensorId mask : call.masks) {

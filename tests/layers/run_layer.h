@@ -10,6 +10,7 @@
 
 #include "formats/graph_reader.h"
 #include "kerf/error.h"
+#include "kerf/extensions.h"
 #include "kerf/tensor.h"
 
 namespace kerf::layers {
@@ -30,6 +31,7 @@ struct LayerCase {
   // the first argument.
   std::string arguments = {};
   std::string module = "keras.layers";  // of an operation: "keras.src.ops.numpy"
+  Extensions extensions = {};
 };
 
 struct LayerResult {

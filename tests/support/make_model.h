@@ -12,6 +12,7 @@
 #include "formats/json.h"
 #include "graph/graph.h"
 #include "kerf/error.h"
+#include "kerf/extensions.h"
 #include "layers/model_spec.h"
 
 namespace kerf::testing_support {
@@ -22,11 +23,12 @@ using WeightSource = std::function<Tensor(const std::string& name, const Shape& 
 // The graph of a model configuration as a file would hold it, with weights from `source`.
 inline std::shared_ptr<const graph::Graph> make_model(const std::string& config,
                                                       const WeightSource& source,
-                                                      formats::KerasVersion version = {3, 16}) {
+                                                      formats::KerasVersion version = {3, 16},
+                                                      const Extensions& extensions = {}) {
   const boost::json::value json = formats::parse_json(config, "config");
-  formats::Problems problems("config");
+  formats::Problems problems("config", extensions.impl());
   const formats::ModelSpec spec = formats::read_spec(json.as_object(), "config");
-  for (const std::string& unknown : formats::unknown_layers(spec)) {
+  for (const std::string& unknown : formats::unknown_layers(spec, extensions.impl().get())) {
     problems.add(Error(ErrorCode::kUnsupported, unknown));
   }
   formats::Skeleton skeleton = formats::read_graph(spec, version, problems);

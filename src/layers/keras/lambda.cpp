@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 
 #include "kerf/error.h"
+#include "layers/user_definitions.h"
 #include "layers/python/function_config.h"
 #include "layers/python/functions.h"
 #include "layers/python/interpreter.h"
@@ -51,12 +52,26 @@ bool takes(const python::Code& code, std::string_view name) {
   return std::find(code.variables.begin(), end, name) != end;
 }
 
+// What the user says that the layer computes, under its own name or that of its function.
+const python::Expression* alias_of(const LayerCall& call, const FunctionConfig& function) {
+  const UserDefinitions* extensions = call.layer().extensions.get();
+  if (extensions == nullptr) return nullptr;
+  const python::Expression* alias = extensions->function(call.layer().path);
+  return alias != nullptr ? alias : extensions->function(function.name);
+}
+
 Value computed(Evaluator& evaluator, LayerCall& call, const FunctionConfig& function) {
   const json::value* args = call.arguments().if_contains("args");
   if (args == nullptr || !args->is_array() || args->get_array().empty()) {
     evaluator.refuse("it is called without an input");
   }
   const std::vector<Value> inputs{evaluator.from_json(args->get_array().front())};
+  if (const python::Expression* alias = alias_of(call, function)) {
+    const json::value* given = call.config().find("arguments");
+    const bool named = given != nullptr && given->is_object();
+    return apply_expression(evaluator, *alias, inputs.front(),
+                            named ? given->get_object() : json::object{});
+  }
   Keywords keywords;
   if (const json::value* given = call.config().find("arguments")) {
     const Value value = evaluator.from_json(*given);

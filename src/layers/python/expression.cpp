@@ -165,6 +165,12 @@ class Parser {
       return make(
           {.kind = Kind::kCompare, .comparison = kind, .operands = {std::move(value), sum()}});
     }
+    if (take("not")) {
+      expect("in");
+      return make({.kind = Kind::kCompare,
+                   .comparison = Comparison::kNotIn,
+                   .operands = {std::move(value), sum()}});
+    }
     if (take("is")) {
       const auto kind = take("not") ? Comparison::kIsNot : Comparison::kIs;
       return make(
