@@ -49,6 +49,8 @@ def pair(key: bytes, value: bytes) -> bytes:
 MODEL = b'{"class_name":"Sequential","config":{"layers":[{"class_name":"Dense"}]}}'
 KIND = b"_tf_keras_sequential"
 
+INDEX = b'{"weight_map":{"/layers/dense/vars":["a"],"/layers/dense_1/vars":"b"}}'
+
 # The parts of a SavedModel: its metadata in both places, its objects, a block of its index.
 SAVED_MODELS = [
     field(1, field(2, 1) + field(3, b"root") + field(4, KIND) + field(5, MODEL)),
@@ -113,6 +115,11 @@ def main(data: pathlib.Path, corpus: pathlib.Path) -> None:
                     weights = members.read("model.weights.h5")
                     if len(weights) <= MAX_SIZE:
                         (corpus / "hdf5" / path.stem).write_bytes(weights)
+                    for text in (members.read("config.json"), INDEX):
+                        if len(text) < 2**16 and len(text) + len(weights) <= MAX_SIZE:
+                            size = len(text).to_bytes(2, "little")
+                            seed = corpus / "apart" / f"{path.stem}-{len(text)}"
+                            seed.write_bytes(size + text + weights)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 #include "formats/hdf5_filters.h"
 #include "kerf/error.h"
 #include "tests/formats/hdf5_support.h"
+#include "tests/formats/support.h"
 
 // Files in the form of HDF5 1.10 and later (h5py's libver='latest'), as the library writes them.
 namespace kerf::formats {
@@ -159,6 +160,24 @@ INSTANTIATE_TEST_SUITE_P(
                              H5Pset_chunk_opts(creation, H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS);
                            }}),
     [](const auto& chunks) { return chunks.param.name; });
+
+// By h5py, with its own compression: tests/data/hdf5/make.py.
+TEST(LatestHdf5, ReadsWhatH5pyWrites) {
+  const std::string bytes = test::read_text(KERF_SOURCE_DIR "/tests/data/hdf5/latest.h5");
+  const auto buffer = std::make_shared<FileBuffer>(bytes.size());
+  std::memcpy(buffer->data(), bytes.data(), bytes.size());
+  const Hdf5File file(buffer, "latest.h5");
+  EXPECT_EQ(file.children("/layers").size(), 12U);
+  EXPECT_EQ(file.text_attribute("/layers/dense_11/vars", "name"), "dense_11");
+  EXPECT_EQ(file.text_attribute("/", "n9"), "xxxxxxxxx");
+  EXPECT_EQ(file.text_array("/", "layer_names"), (std::vector<std::string>{"a", "bc"}));
+  for (const std::string name : {"lzf", "gzip", "fixed", "extensible", "tree", "plain"}) {
+    SCOPED_TRACE(name);
+    const Tensor read = file.dataset("/layers/dense_0/vars/" + name);
+    ASSERT_EQ(read.shape(), (Shape{6, 10}));
+    for (std::size_t i = 0; i < 60; ++i) EXPECT_EQ(read.as<float>()[i], static_cast<float>(i));
+  }
+}
 
 TEST(Hdf5Filters, CompareCheckSums) {
   std::string bytes = test::made_by_library([](hid_t id) {
