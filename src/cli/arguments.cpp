@@ -32,22 +32,14 @@ CLI::Option* add_tensor_option(CLI::App& command, const std::string& option,
       });
 }
 
-Extensions ExtensionOptions::read() const {
-  Extensions extensions;
-  for (const std::string& alias : aliases) extensions.alias(alias);
-  for (const std::string& plugin : plugins) extensions.plugin(plugin);
-  return extensions;
-}
-
-void add_extension_options(CLI::App& command, ExtensionOptions& options) {
+void add_extension_options(CLI::App& command, config::ExtensionList& extensions) {
   command
-      .add_option("--alias", options.aliases,
-                  "what a class or function of the model's author means: a class of Keras, or an "
-                  "expression, as in 'my>Gelu2=x * sigmoid(1.702 * x)'; once per name")
+      .add_option("--alias", extensions.aliases,
+                  "a custom class or function, as in 'my>Gelu=x * sigmoid(1.7 * x)'; once per name")
       ->allow_extra_args(false)
       ->type_name("NAME=MEANING");
   command
-      .add_option("--plugin", options.plugins,
+      .add_option("--plugin", extensions.plugins,
                   "a shared library that says so; its code runs, so it has to be trusted")
       ->allow_extra_args(false)
       ->type_name("FILE.so");

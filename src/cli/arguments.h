@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/extension_list.h"
 #include "kerf/model.h"
 
 namespace kerf::cli {
@@ -25,16 +26,8 @@ CLI::Option* add_tensor_option(CLI::App& command, const std::string& option,
                                std::vector<std::string>& values, const std::string& value_name,
                                const std::string& help);
 
-// What a command line says of classes and functions that are not Keras'.
-struct ExtensionOptions {
-  std::vector<std::string> aliases;
-  std::vector<std::string> plugins;
-
-  // Throws what kerf::Extensions throws.
-  Extensions read() const;
-};
 // Adds --alias and --plugin.
-void add_extension_options(CLI::App& command, ExtensionOptions& options);
+void add_extension_options(CLI::App& command, config::ExtensionList& extensions);
 
 // The halves of "NAME=VALUE", split at its first "=".
 std::pair<std::string, std::string> name_and_value(const std::string& argument);

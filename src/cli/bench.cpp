@@ -37,7 +37,7 @@ constexpr auto kExamples = R"(Examples:
 
 struct Options {
   std::string model;
-  ExtensionOptions extensions;
+  config::ExtensionList extensions;
   std::vector<std::string> feeds;
   std::vector<std::string> fetches;
   std::vector<std::string> shapes;
@@ -250,8 +250,7 @@ void add_bench(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("bench", kHelp);
   command.footer(kExamples);
-  command.add_option("MODEL", options->model, "a model file or folder of any kind")
-      ->required();
+  command.add_option("MODEL", options->model, "a model file or folder of any kind")->required();
   add_cut_options(command, options->feeds, options->fetches);
   command.add_option("--batch", options->batch, "samples in a run")
       ->capture_default_str()

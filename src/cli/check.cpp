@@ -21,7 +21,7 @@ constexpr auto kExamples = R"(Examples:
   kerf check models/*.keras && kerf serve models/)";
 
 // What is found by reading the file, and only if that is nothing, what compiling it finds.
-std::vector<std::string> problems(const std::string& file, const ExtensionOptions& extensions,
+std::vector<std::string> problems(const std::string& file, const config::ExtensionList& extensions,
                                   std::string& served) {
   std::vector<std::string> found =
       check_model(file, {.progress = {}, .extensions = extensions.read(), .weights = {}});
@@ -36,7 +36,7 @@ std::vector<std::string> problems(const std::string& file, const ExtensionOption
   return found;
 }
 
-int check(const std::vector<std::string>& files, const ExtensionOptions& extensions) {
+int check(const std::vector<std::string>& files, const config::ExtensionList& extensions) {
   int code = kSuccess;
   for (const std::string& file : files) {
     std::string served;
@@ -61,7 +61,7 @@ int check(const std::vector<std::string>& files, const ExtensionOptions& extensi
 
 void add_check(CLI::App& app, Action& chosen) {
   const auto files = std::make_shared<std::vector<std::string>>();
-  const auto extensions = std::make_shared<ExtensionOptions>();
+  const auto extensions = std::make_shared<config::ExtensionList>();
   CLI::App& command = *app.add_subcommand("check", kHelp);
   command.footer(kExamples);
   command.add_option("MODEL", *files, "a model file or folder of any kind")->required();

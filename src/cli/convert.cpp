@@ -25,7 +25,7 @@ constexpr auto kExamples = R"(Examples:
 
 struct Options {
   std::string model;
-  ExtensionOptions extensions;
+  config::ExtensionList extensions;
   std::string weights;
   std::string output;
 };

@@ -24,7 +24,7 @@ constexpr auto kExamples = R"(Examples:
 
 struct Options {
   std::string model;
-  ExtensionOptions extensions;
+  config::ExtensionList extensions;
   std::vector<std::string> feeds;
   std::vector<std::string> fetches;
   std::string output;
@@ -45,8 +45,7 @@ void add_cut(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("cut", kHelp);
   command.footer(kExamples);
-  command.add_option("MODEL", options->model, "a model file or folder of any kind")
-      ->required();
+  command.add_option("MODEL", options->model, "a model file or folder of any kind")->required();
   add_cut_options(command, options->feeds, options->fetches);
   command.add_option("-o,--output", options->output, "the file to write")
       ->required()

@@ -24,7 +24,7 @@ constexpr auto kExamples = R"(Examples:
 
 struct Options {
   std::string model;
-  ExtensionOptions extensions;
+  config::ExtensionList extensions;
   bool json = false;
   bool dot = false;
   bool program = false;
@@ -52,8 +52,7 @@ void add_inspect(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("inspect", kHelp);
   command.footer(kExamples);
-  command.add_option("MODEL", options->model, "a model file or folder of any kind")
-      ->required();
+  command.add_option("MODEL", options->model, "a model file or folder of any kind")->required();
   CLI::Option* json = command.add_flag("--json", options->json, "the whole graph as JSON");
   CLI::Option* dot =
       command.add_flag("--dot", options->dot, "the graph for Graphviz")->excludes(json);

@@ -4,7 +4,7 @@
 
 namespace kerf::cli {
 
-Model load_model(const std::filesystem::path& file, const ExtensionOptions& extensions) {
+Model load_model(const std::filesystem::path& file, const config::ExtensionList& extensions) {
   Progress progress("reading " + file.filename().string());
   return Model::load(file, {.progress = [&](double share) { progress.update(share); },
                             .extensions = extensions.read(),

@@ -8,6 +8,6 @@
 namespace kerf::cli {
 
 // Model::load with a progress bar on stderr.
-Model load_model(const std::filesystem::path& file, const ExtensionOptions& extensions);
+Model load_model(const std::filesystem::path& file, const config::ExtensionList& extensions);
 
 }  // namespace kerf::cli

@@ -26,7 +26,7 @@ Without --output, the results are described on stdout.)";
 
 struct Options {
   std::string model;
-  ExtensionOptions extensions;
+  config::ExtensionList extensions;
   std::vector<std::string> inputs;
   std::vector<std::string> fetches;
   std::string output;
@@ -99,8 +99,7 @@ void add_run(CLI::App& app, Action& chosen) {
   const auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("run", kHelp);
   command.footer(kExamples);
-  command.add_option("MODEL", options->model, "a model file or folder of any kind")
-      ->required();
+  command.add_option("MODEL", options->model, "a model file or folder of any kind")->required();
   add_tensor_option(command, "--input", options->inputs, "FILE.npy",
                     "an array and the tensor it is fed to (any address); once per tensor")
       ->required();

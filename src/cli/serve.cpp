@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -49,15 +48,19 @@ A request feeds the tensors that it names in "inputs", and fetches those in "out
 
 struct Options {
   std::vector<std::string> paths;
-  ExtensionOptions extensions;
   std::optional<std::filesystem::path> file;
   std::vector<config::Override> overrides;
+  config::ExtensionList extensions;
   bool print = false;
-  server::LogFormat log_format = server::LogFormat::kText;
 
   config::Config read() const {
     config::Config config = config::read_config(file, overrides);
-    config.models.paths.insert(config.models.paths.end(), paths.begin(), paths.end());
+    const auto append = [](std::vector<std::string>& list, const std::vector<std::string>& more) {
+      list.insert(list.end(), more.begin(), more.end());
+    };
+    append(config.models.paths, paths);
+    append(config.extensions.aliases, extensions.aliases);
+    append(config.extensions.plugins, extensions.plugins);
     return config;
   }
 };
@@ -89,8 +92,8 @@ class Serving {
       : options_(options), config_(config), server_(with_calls(config.server_options())) {
     serving::RepositorySettings settings;
     settings.loading.limits = config.server.limits;
-    settings.loading.extensions = options.extensions.read();
     settings.loading.threads = config.models.load_threads;
+    settings.loading.extensions = config.extensions.read();
     settings.loading.progress = [this](double share) {
       if (progress_) progress_->update(share);
     };
@@ -210,6 +213,8 @@ class Serving {
       same.server = config_.server;
       same.server.tls = next.server.tls;
       same.models.control = config_.models.control;
+      same.extensions = config_.extensions;
+      same.log_format = config_.log_format;
       same.models.poll_interval = config_.models.poll_interval;
       if (config::print_config(same) != config::print_config(next)) {
         spdlog::warn("some of what has changed in the configuration waits for the next start");
@@ -247,7 +252,9 @@ int serve(const Options& options) {
     throw Error(ErrorCode::kInvalidArgument,
                 "there is no model to serve: give a PATH, or [models] in the configuration");
   }
-  server::set_up_logging(options.log_format, config.log_level);
+  server::set_up_logging(
+      config.log_format == "json" ? server::LogFormat::kJson : server::LogFormat::kText,
+      config.log_level);
   Serving(options, config).run();
   return kSuccess;
 }
@@ -333,11 +340,17 @@ void add_serve(CLI::App& app, Action& chosen) {
   key("--model-control", "models.control",
       "who loads models later: none, explicit (calls) or poll (files)", "none", kText)
       ->type_name("WHO");
+  key("--log-format", "log.format", "how log lines look: text or json", "text", kText)
+      ->type_name("FORMAT");
+  key("--log-level", "log.level", "what is logged; debug has a line for each request", "info",
+      kText)
+      ->type_name("LEVEL");
   key("--tls-certificate", "tls.certificate", "a PEM file; with it, the server speaks TLS", "",
       kText)
       ->type_name("FILE");
   key("--tls-key", "tls.key", "the certificate's private key, a PEM file", "", kText)
       ->type_name("FILE");
+  add_extension_options(command, options->extensions);
   command
       .add_option_function<std::vector<std::string>>(
           "--set",
@@ -351,12 +364,6 @@ void add_serve(CLI::App& app, Action& chosen) {
       ->allow_extra_args(false)
       ->type_name("KEY=VALUE");
   command.add_flag("--print-config", options->print, "print the configuration in effect, and end");
-  const std::map<std::string, server::LogFormat> formats{{"text", server::LogFormat::kText},
-                                                         {"json", server::LogFormat::kJson}};
-  command.add_option("--log-format", options->log_format, "how log lines look: text or json")
-      ->transform(CLI::CheckedTransformer(formats))
-      ->type_name("FORMAT");
-  add_extension_options(command, options->extensions);
   command.callback([=, &chosen] {
     if (options->paths.empty() && !options->file && !options->print) {
       throw CLI::RequiredError("PATH or --config");

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/extension_list.h"
 #include "server/server.h"
 #include "serving/access.h"
 #include "serving/model_spec.h"
@@ -42,7 +43,9 @@ struct Config {
   std::int64_t grpc_port = kNextPort;
   Models models;
   Auth auth;
+  ExtensionList extensions;
   std::string log_level = "info";
+  std::string log_format = "text";
 
   // Every place where models are, of both kinds.
   std::vector<serving::ModelSpec> specs() const;

@@ -212,6 +212,9 @@ void check_whole(const Config& config, Reader& reader) {
     reader.problem(
         fmt::format("log.level: '{}' is none of debug, info, warn, error, off", config.log_level));
   }
+  if (config.log_format != "text" && config.log_format != "json") {
+    reader.problem(fmt::format("log.format: '{}' is neither text nor json", config.log_format));
+  }
 }
 
 toml::table parse(std::string_view text, const std::string& name) {

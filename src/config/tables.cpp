@@ -179,7 +179,25 @@ Section<Config> log_section() { const Keys keys{[](auto& config) -> auto& {retur
 return {.name = "log",
         .help = "What the server says, on stderr.",
         .keys = {keys.key<Text>("level", &Config::log_level,
-                                "`debug`, `info`, `warn`, `error` or `off`.")}};
+                                "`debug`, which has a line for each request, `info`, `warn`, "
+                                "`error` or `off`."),
+                 keys.key<Text>("format", &Config::log_format,
+                                "How lines look: `text`, or `json` for an object a line.")}};
+}
+
+Section<Config> extensions_section() {
+  const Keys keys{[](auto& config) -> auto& { return config.extensions; }};
+  return {
+      .name = "extensions",
+      .help = "What stands for layers that are not Keras' own: see docs/custom-layers.md.",
+      .keys = {
+          keys.key<TextList>("aliases", &ExtensionList::aliases,
+                             "`NAME=MEANING`: the class of Keras or the expression that computes "
+                             "what a class or function of the model author's does."),
+          keys.key<TextList>("plugins", &ExtensionList::plugins,
+                             "Shared libraries with layers of your own. Their code runs when a "
+                             "model is loaded: name only what you trust."),
+      }};
 }
 
 constexpr auto kSelf = [](auto& owner) -> auto& { return owner; };
@@ -191,7 +209,7 @@ constexpr auto kModelOptions = [](auto& spec) -> auto& { return spec.options; };
 const std::vector<Section<Config>>& sections() {
   static const std::vector<Section<Config>> all{
       server_section(), models_section(), limits_section(), tls_section(),
-      auth_section(),   cors_section(),   log_section()};
+      auth_section(),   cors_section(),   extensions_section(), log_section()};
   return all;
 }
 

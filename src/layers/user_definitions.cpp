@@ -63,6 +63,10 @@ class RenamedCall final : public LayerCall {
                   const Derivation& make, double parameter) override {
     return call_.derived(name, std::move(weights), shape, make, parameter);
   }
+  ValueId made(std::string_view name, const program::ValueType& type,
+               const std::function<Tensor()>& make) override {
+    return call_.made(name, type, make);
+  }
   void part(std::string path, std::string name) override {
     call_.part(std::move(path), std::move(name));
   }
@@ -181,7 +185,8 @@ bool is_custom(const json::object& object, const std::string& class_name) {
 }
 
 const LayerDefinition* find_definition(const std::string& class_name, bool operation,
-                                       const json::object& identity, const UserDefinitions* extensions) {
+                                       const json::object& identity,
+                                       const UserDefinitions* extensions) {
   const bool custom = !operation && is_custom(identity, class_name);
   const LayerDefinition* known =
       custom ? nullptr : Registry::instance().find(class_name, operation);

@@ -15,6 +15,8 @@ Operation operation_of(Endpoint endpoint) {
     case Endpoint::kReady:
     case Endpoint::kModelReady:
       return Operation::kHealth;
+    case Endpoint::kMetrics:
+      return Operation::kMetrics;
     case Endpoint::kInfer:
     case Endpoint::kPredict:
     case Endpoint::kClassify:
@@ -27,6 +29,8 @@ Operation operation_of(Endpoint endpoint) {
     case Endpoint::kUnknown:
     case Endpoint::kMalformed:
     case Endpoint::kServerMetadata:
+    case Endpoint::kOpenApi:
+    case Endpoint::kApiPage:
     case Endpoint::kModels:
     case Endpoint::kRepositoryIndex:
     case Endpoint::kModelMetadata:
