@@ -29,6 +29,14 @@ struct Keys {
 constexpr auto kWhole = [](auto& config) -> auto& { return config; };
 constexpr auto kOptions = [](auto& config) -> auto& { return config.server; };
 
+constexpr auto kLimits = [](auto& config) -> auto& { return config.server.limits; };
+constexpr auto kModels = [](auto& config) -> auto& { return config.models; };
+constexpr auto kTls = [](auto& config) -> auto& { return config.server.tls; };
+constexpr auto kAuth = [](auto& config) -> auto& { return config.auth; };
+constexpr auto kCors = [](auto& config) -> auto& { return config.server.cors; };
+constexpr auto kLog = [](auto& config) -> auto& { return config; };
+constexpr auto kExtensions = [](auto& config) -> auto& { return config.extensions; };
+
 Section<Config> server_section() {
   using Options = server::ServerOptions;
   const Keys keys{kOptions};
@@ -69,124 +77,114 @@ Section<Config> server_section() {
 
 Section<Config> limits_section() {
   using serving::Limits;
-  const Keys keys{[](auto& config) -> auto& {return config.server.limits;
-}
-};  // namespace
-return {
-    .name = "limits",
-    .help = "What the server refuses rather than tries.",
-    .keys = {
-        keys.key<Bytes>("request_bytes", &Limits::request_bytes,
-                        "The largest body of a request, and again once it is decompressed; larger "
-                        "ones are refused, with status 413."),
-        keys.key<Count<1>>("tensor_elements", &Limits::tensor_elements,
-                           "The most elements of one tensor that is fed or fetched."),
-        keys.key<Bytes>("reply_bytes", &Limits::reply_bytes, "All tensors of a reply, in memory."),
-        keys.key<Count<0>>(
-            "queue_length", &Limits::queue_length,
-            "Calls of one model that may wait for a worker; further ones are refused, with "
-            "status 503."),
-        keys.key<Bytes>("queue_bytes", &Limits::queue_bytes, "The tensors of all calls that wait."),
-        keys.key<Count<1>>("tensors_per_call", &Limits::tensors_per_call,
-                           "Tensors that a call feeds, and likewise fetches."),
-        keys.key<Count<1>>("cuts_per_model", &Limits::cuts_per_model,
-                           "Cuts that are kept ready; further ones displace the oldest."),
-        keys.key<Count<1>>("plans_per_model", &Limits::plans_per_model,
-                           "Plans (a cut and its shapes) that are kept ready, likewise."),
-    }};
+  const Keys keys{kLimits};  // namespace
+  return {.name = "limits",
+          .help = "What the server refuses rather than tries.",
+          .keys = {
+              keys.key<Bytes>(
+                  "request_bytes", &Limits::request_bytes,
+                  "The largest body of a request, and again once it is decompressed; larger "
+                  "ones are refused, with status 413."),
+              keys.key<Count<1>>("tensor_elements", &Limits::tensor_elements,
+                                 "The most elements of one tensor that is fed or fetched."),
+              keys.key<Bytes>("reply_bytes", &Limits::reply_bytes,
+                              "All tensors of a reply, in memory."),
+              keys.key<Count<0>>(
+                  "queue_length", &Limits::queue_length,
+                  "Calls of one model that may wait for a worker; further ones are refused, with "
+                  "status 503."),
+              keys.key<Bytes>("queue_bytes", &Limits::queue_bytes,
+                              "The tensors of all calls that wait."),
+              keys.key<Count<1>>("tensors_per_call", &Limits::tensors_per_call,
+                                 "Tensors that a call feeds, and likewise fetches."),
+              keys.key<Count<1>>("cuts_per_model", &Limits::cuts_per_model,
+                                 "Cuts that are kept ready; further ones displace the oldest."),
+              keys.key<Count<1>>("plans_per_model", &Limits::plans_per_model,
+                                 "Plans (a cut and its shapes) that are kept ready, likewise."),
+          }};
 }  // namespace kerf::config
 
 Section<Config> models_section() {
-  const Keys keys{[](auto& config) -> auto& {return config.models;
-}
-}
-;
-return {
-    .name = "models",
-    .help = "Which models are served.",
-    .keys = {
-        keys.key<TextList>("paths", &Models::paths,
-                           "Model files, or folders of them, `NAME=PATH` to give one another "
-                           "name: as on the command line, whose paths are added to these."),
-        keys.key<Control>("control", &Models::control,
-                          "Who decides while the server runs: nobody, clients by the load and "
-                          "unload calls, or the files, which are then watched."),
-        keys.key<Duration>("poll_interval", &Models::poll_interval,
-                           "How often files are looked at. What has changed is loaded when it has "
-                           "stayed the same for this long."),
-        keys.key<Count<0, 1024>>("load_threads", &Models::load_threads,
-                                 "Files that are read at once at the start; 0 for one per core."),
-        keys.key<Flag>("start_without_all", &Models::start_without_all,
-                       "Serve what can be served when a model cannot, instead of ending. The "
-                       "server is not ready until every model is."),
-    }};
+  const Keys keys{kModels};
+  return {
+      .name = "models",
+      .help = "Which models are served.",
+      .keys = {
+          keys.key<TextList>("paths", &Models::paths,
+                             "Model files, or folders of them, `NAME=PATH` to give one another "
+                             "name: as on the command line, whose paths are added to these."),
+          keys.key<Control>("control", &Models::control,
+                            "Who decides while the server runs: nobody, clients by the load and "
+                            "unload calls, or the files, which are then watched."),
+          keys.key<Duration>(
+              "poll_interval", &Models::poll_interval,
+              "How often files are looked at. What has changed is loaded when it has "
+              "stayed the same for this long."),
+          keys.key<Count<0, 1024>>("load_threads", &Models::load_threads,
+                                   "Files that are read at once at the start; 0 for one per core."),
+          keys.key<Flag>("start_without_all", &Models::start_without_all,
+                         "Serve what can be served when a model cannot, instead of ending. The "
+                         "server is not ready until every model is."),
+      }};
 }
 
 Section<Config> tls_section() {
   using server::TlsOptions;
-  const Keys keys{[](auto& config) -> auto& {return config.server.tls;
-}
-}
-;
-return {
-    .name = "tls",
-    .help =
-        "Encryption: TLS 1.2 and 1.3. The files are read again on SIGHUP, for gRPC at the "
-        "next start.",
-    .keys = {
-        keys.key<Path>("certificate", &TlsOptions::certificate,
-                       "The server's certificate and those between it and the root, in a PEM "
-                       "file. Without one the server does not encrypt."),
-        keys.key<Path>("key", &TlsOptions::key, "The certificate's private key, in a PEM file."),
-        keys.key<Path>("client_ca", &TlsOptions::client_ca,
-                       "Certificates in a PEM file. If given, only clients are served that show "
-                       "a certificate signed by one of these."),
-    }};
+  const Keys keys{kTls};
+  return {
+      .name = "tls",
+      .help =
+          "Encryption: TLS 1.2 and 1.3. The files are read again on SIGHUP, for gRPC at the "
+          "next start.",
+      .keys = {
+          keys.key<Path>("certificate", &TlsOptions::certificate,
+                         "The server's certificate and those between it and the root, in a PEM "
+                         "file. Without one the server does not encrypt."),
+          keys.key<Path>("key", &TlsOptions::key, "The certificate's private key, in a PEM file."),
+          keys.key<Path>("client_ca", &TlsOptions::client_ca,
+                         "Certificates in a PEM file. If given, only clients are served that show "
+                         "a certificate signed by one of these."),
+      }};
 }
 
-Section<Config> auth_section() { const Keys keys{[](auto& config) -> auto& {return config.auth; }
-}
-;
-return {
-    .name = "auth",
-    .help = "Who may use the server. Without any key, everybody may.",
-    .keys = {
-        keys.key<Flag>("open_health", &Auth::open_health,
-                       "The health endpoints answer without a key, as Kubernetes' probes need."),
-        keys.key<Flag>("open_metrics", &Auth::open_metrics, "So does `/metrics`."),
-    }};
+Section<Config> auth_section() {
+  const Keys keys{kAuth};
+  return {
+      .name = "auth",
+      .help = "Who may use the server. Without any key, everybody may.",
+      .keys = {
+          keys.key<Flag>("open_health", &Auth::open_health,
+                         "The health endpoints answer without a key, as Kubernetes' probes need."),
+          keys.key<Flag>("open_metrics", &Auth::open_metrics, "So does `/metrics`."),
+      }};
 }
 
 Section<Config> cors_section() {
   using server::CorsOptions;
-  const Keys keys{[](auto& config) -> auto& {return config.server.cors;
-}
-}
-;
-return {.name = "cors",
-        .help = "Pages of other sites that may call the server from a browser.",
-        .keys = {
-            keys.key<TextList>("origins", &CorsOptions::origins,
-                               "Their origins (`https://example.org`), or `*` for every page."),
-            keys.key<Duration>("max_age", &CorsOptions::max_age,
-                               "How long a browser may keep the answer before it asks again."),
-        }};
+  const Keys keys{kCors};
+  return {.name = "cors",
+          .help = "Pages of other sites that may call the server from a browser.",
+          .keys = {
+              keys.key<TextList>("origins", &CorsOptions::origins,
+                                 "Their origins (`https://example.org`), or `*` for every page."),
+              keys.key<Duration>("max_age", &CorsOptions::max_age,
+                                 "How long a browser may keep the answer before it asks again."),
+          }};
 }
 
-Section<Config> log_section() { const Keys keys{[](auto& config) -> auto& {return config; }
-}
-;
-return {.name = "log",
-        .help = "What the server says, on stderr.",
-        .keys = {keys.key<Text>("level", &Config::log_level,
-                                "`debug`, which has a line for each request, `info`, `warn`, "
-                                "`error` or `off`."),
-                 keys.key<Text>("format", &Config::log_format,
-                                "How lines look: `text`, or `json` for an object a line.")}};
+Section<Config> log_section() {
+  const Keys keys{kLog};
+  return {.name = "log",
+          .help = "What the server says, on stderr.",
+          .keys = {keys.key<Text>("level", &Config::log_level,
+                                  "`debug`, which has a line for each request, `info`, `warn`, "
+                                  "`error` or `off`."),
+                   keys.key<Text>("format", &Config::log_format,
+                                  "How lines look: `text`, or `json` for an object a line.")}};
 }
 
 Section<Config> extensions_section() {
-  const Keys keys{[](auto& config) -> auto& { return config.extensions; }};
+  const Keys keys{kExtensions};
   return {
       .name = "extensions",
       .help = "What stands for layers that are not Keras' own: see docs/custom-layers.md.",
@@ -208,7 +206,7 @@ constexpr auto kModelOptions = [](auto& spec) -> auto& { return spec.options; };
 
 const std::vector<Section<Config>>& sections() {
   static const std::vector<Section<Config>> all{
-      server_section(), models_section(), limits_section(), tls_section(),
+      server_section(), models_section(), limits_section(),     tls_section(),
       auth_section(),   cors_section(),   extensions_section(), log_section()};
   return all;
 }
