@@ -10,8 +10,8 @@
  *     host->output(layer, host->expression(layer, "x * sigmoid(1.702 * x)", &x, 1));
  *   }
  *   static const kerf_layer_class classes[] = {{"my>QuickGelu", build}};
- *   static const kerf_plugin plugin = {KERF_PLUGIN_VERSION, sizeof(kerf_plugin), "gelu", classes, 1};
- *   KERF_PLUGIN_EXPORT const kerf_plugin* kerf_plugin_entry(void) { return &plugin; }
+ *   static const kerf_plugin plugin = {KERF_PLUGIN_VERSION, sizeof(kerf_plugin), "gelu", classes,
+ * 1}; KERF_PLUGIN_EXPORT const kerf_plugin* kerf_plugin_entry(void) { return &plugin; }
  */
 #ifndef KERF_PLUGIN_H
 #define KERF_PLUGIN_H

@@ -12,7 +12,8 @@ namespace kerf::formats {
 
 struct ReadOptions {
   std::function<void(double)> progress;  // share of the file done, from the calling thread
-  std::shared_ptr<const layers::UserDefinitions> extensions = {};  // null: every class has to be Keras'
+  std::shared_ptr<const layers::UserDefinitions> extensions =
+      {};                         // null: every class has to be Keras'
   std::filesystem::path weights;  // of a configuration in JSON; empty: found beside it
 };
 

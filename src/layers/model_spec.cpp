@@ -10,13 +10,13 @@
 #include <set>
 
 #include "kerf/error.h"
-#include "layers/user_definitions.h"
 #include "layers/nested_calls.h"
 #include "layers/refused_classes.h"
 #include "layers/registry.h"
 #include "layers/snake_case.h"
 #include "layers/tensorflow_nodes.h"
 #include "layers/tensorflow_operations.h"
+#include "layers/user_definitions.h"
 
 namespace kerf::layers {
 namespace {

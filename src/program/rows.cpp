@@ -113,9 +113,7 @@ struct KeepsRows {
   bool operator()(const ArgReduce& op) const { return not_first(op.axis); }
   bool operator()(const Cumulate& op) const { return not_first(op.axis); }
   bool operator()(const ArgSort&) const { return x().rank() > 1; }
-  bool operator()(const TakeAlong&) const {
-    return x().rank() > 1 && x().rows && operands[1].rows;
-  }
+  bool operator()(const TakeAlong&) const { return x().rank() > 1 && x().rows && operands[1].rows; }
   bool operator()(const Recurrent& op) const {
     return x().rows && !operands[1].rows && !operands[2].rows && !(op.bias && operands[3].rows);
   }

@@ -22,8 +22,8 @@ void answer(const Service& service, const inference::ModelMetadataRequest& reque
             inference::ModelMetadataResponse& response);
 void answer(const Service& service, const inference::ModelConfigRequest& request,
             inference::ModelConfigResponse& response);
-// Of one model, or with an empty name of all: of a version that is given, else of all versions. What
-// was counted of all of its cuts; reading and writing messages is not timed.
+// Of one model, or with an empty name of all: of a version that is given, else of all versions.
+// What was counted of all of its cuts; reading and writing messages is not timed.
 void answer(const Service& service, const inference::ModelStatisticsRequest& request,
             inference::ModelStatisticsResponse& response);
 void answer(const Service& service, const inference::RepositoryIndexRequest& request,

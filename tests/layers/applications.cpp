@@ -98,8 +98,8 @@ std::string vgg16() {
 std::string resnet50() {
   Blocks net;
   Tensor x = net.pad(net.input({224, 224, 3}), 3, 3);
-  x = net.act(net.norm(
-      net.conv(x, {.filters = 64, .size = 7, .stride = 2, .bias = true, .same = false})));
+  x = net.act(
+      net.norm(net.conv(x, {.filters = 64, .size = 7, .stride = 2, .bias = true, .same = false})));
   x = net.pool(net.pad(x, 1, 1), "Max", 3, 2);
   for (const auto& [filters, count] : {std::pair{64, 3}, {128, 4}, {256, 6}, {512, 3}}) {
     for (int i = 0; i < count; ++i) {
@@ -147,9 +147,19 @@ std::string mobilenet() {
   Blocks net;
   Tensor x = net.input({224, 224, 3});
   x = net.relu6(net.norm(net.conv(x, {.filters = 32, .size = 3, .stride = 2})));
-  for (const auto& [filters, stride] :
-       {std::pair{64, 1}, {128, 2}, {128, 1}, {256, 2}, {256, 1}, {512, 2}, {512, 1}, {512, 1},
-        {512, 1}, {512, 1}, {512, 1}, {1024, 2}, {1024, 1}}) {
+  for (const auto& [filters, stride] : {std::pair{64, 1},
+                                        {128, 2},
+                                        {128, 1},
+                                        {256, 2},
+                                        {256, 1},
+                                        {512, 2},
+                                        {512, 1},
+                                        {512, 1},
+                                        {512, 1},
+                                        {512, 1},
+                                        {512, 1},
+                                        {1024, 2},
+                                        {1024, 1}}) {
     if (stride == 2) x = net.pad(x, 0, 1);
     x = net.relu6(net.norm(net.depthwise(x, 3, stride, stride == 1)));
     x = net.relu6(net.norm(net.conv(x, {.filters = filters})));
@@ -167,8 +177,13 @@ std::string mobilenet_v2() {
   struct Stage {
     int expansion, filters, count, stride;
   };
-  for (const Stage& s : {Stage{1, 16, 1, 1}, {6, 24, 2, 2}, {6, 32, 3, 2}, {6, 64, 4, 2},
-                         {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}}) {
+  for (const Stage& s : {Stage{1, 16, 1, 1},
+                         {6, 24, 2, 2},
+                         {6, 32, 3, 2},
+                         {6, 64, 4, 2},
+                         {6, 96, 3, 1},
+                         {6, 160, 3, 2},
+                         {6, 320, 1, 1}}) {
     for (int i = 0; i < s.count; ++i) {
       const int stride = i == 0 ? s.stride : 1;
       Tensor y = x;
@@ -214,12 +229,21 @@ std::string mobilenet_v3_large() {
   };
   int in = 16;
   bool first = true;
-  for (const Stage& s :
-       {Stage{1, 16, 3, 1, false, false}, {4, 24, 3, 2, false, false}, {3, 24, 3, 1, false, false},
-        {3, 40, 5, 2, true, false}, {3, 40, 5, 1, true, false}, {3, 40, 5, 1, true, false},
-        {6, 80, 3, 2, false, true}, {2.5, 80, 3, 1, false, true}, {2.3, 80, 3, 1, false, true},
-        {2.3, 80, 3, 1, false, true}, {6, 112, 3, 1, true, true}, {6, 112, 3, 1, true, true},
-        {6, 160, 5, 2, true, true}, {6, 160, 5, 1, true, true}, {6, 160, 5, 1, true, true}}) {
+  for (const Stage& s : {Stage{1, 16, 3, 1, false, false},
+                         {4, 24, 3, 2, false, false},
+                         {3, 24, 3, 1, false, false},
+                         {3, 40, 5, 2, true, false},
+                         {3, 40, 5, 1, true, false},
+                         {3, 40, 5, 1, true, false},
+                         {6, 80, 3, 2, false, true},
+                         {2.5, 80, 3, 1, false, true},
+                         {2.3, 80, 3, 1, false, true},
+                         {2.3, 80, 3, 1, false, true},
+                         {6, 112, 3, 1, true, true},
+                         {6, 112, 3, 1, true, true},
+                         {6, 160, 5, 2, true, true},
+                         {6, 160, 5, 1, true, true},
+                         {6, 160, 5, 1, true, true}}) {
     const auto act = [&](const Tensor& y) {
       return s.swishes ? hard_swish(net, y) : net.add("ReLU", {}, y);
     };
@@ -267,8 +291,13 @@ std::string efficientnet_b0() {
   };
   int in = 32;
   int side = 112;
-  for (const Stage& s : {Stage{3, 1, 16, 1, 1}, {3, 2, 24, 6, 2}, {5, 2, 40, 6, 2},
-                         {3, 3, 80, 6, 2}, {5, 3, 112, 6, 1}, {5, 4, 192, 6, 2}, {3, 1, 320, 6, 1}}) {
+  for (const Stage& s : {Stage{3, 1, 16, 1, 1},
+                         {3, 2, 24, 6, 2},
+                         {5, 2, 40, 6, 2},
+                         {3, 3, 80, 6, 2},
+                         {5, 3, 112, 6, 1},
+                         {5, 4, 192, 6, 2},
+                         {3, 1, 320, 6, 1}}) {
     for (int i = 0; i < s.count; ++i) {
       const int stride = i == 0 ? s.stride : 1;
       const int wide = in * s.expansion;
@@ -289,9 +318,10 @@ std::string efficientnet_b0() {
 std::string efficientnet_v2_b0() {
   Blocks net;
   Tensor x = net.add("Rescaling", {{"scale", 1.0 / 255}}, net.input({224, 224, 3}));
-  x = net.add("Normalization", {{"axis", json::array{-1}},
-                                {"mean", json::array{0.485, 0.456, 0.406}},
-                                {"variance", json::array{0.0524, 0.0502, 0.0506}}},
+  x = net.add("Normalization",
+              {{"axis", json::array{-1}},
+               {"mean", json::array{0.485, 0.456, 0.406}},
+               {"variance", json::array{0.0524, 0.0502, 0.0506}}},
               x);
   x = net.act(net.norm(net.conv(x, {.filters = 32, .size = 3, .stride = 2})), "silu");
   struct Stage {
@@ -299,8 +329,12 @@ std::string efficientnet_v2_b0() {
     bool fused;
   };
   int in = 32;
-  for (const Stage& s : {Stage{1, 16, 1, 1, true}, {2, 32, 4, 2, true}, {2, 48, 4, 2, true},
-                         {3, 96, 4, 2, false}, {5, 112, 6, 1, false}, {8, 192, 6, 2, false}}) {
+  for (const Stage& s : {Stage{1, 16, 1, 1, true},
+                         {2, 32, 4, 2, true},
+                         {2, 48, 4, 2, true},
+                         {3, 96, 4, 2, false},
+                         {5, 112, 6, 1, false},
+                         {8, 192, 6, 2, false}}) {
     for (int i = 0; i < s.count; ++i) {
       const int stride = i == 0 ? s.stride : 1;
       const int wide = in * s.expansion;
@@ -351,12 +385,11 @@ std::string inception_v3() {
   Blocks net;
   const auto conv = [&](const Tensor& x, int filters, int height, int width, int stride = 1,
                         bool same = true) {
-    return net.act(net.norm(net.conv(x, {.filters = filters,
-                                         .size = height,
-                                         .stride = stride,
-                                         .same = same,
-                                         .width = width}),
-                            false));
+    return net.act(net.norm(
+        net.conv(
+            x,
+            {.filters = filters, .size = height, .stride = stride, .same = same, .width = width}),
+        false));
   };
   const auto pooled = [&](const Tensor& x, int filters) {
     return conv(net.pool(x, "Average", 3, 1, true), filters, 1, 1);
@@ -469,8 +502,9 @@ class NasNet : public Blocks {
     if (before.side != in.side) {
       const Tensor p = act(before.x);
       const Tensor a = conv(pool(p, "Average", 1, 2), {.filters = filters / 2});
-      Tensor b = add("Cropping2D",
-                     {{"cropping", json::array{json::array{1, 0}, json::array{1, 0}}}}, pad(p, 0, 1));
+      Tensor b =
+          add("Cropping2D", {{"cropping", json::array{json::array{1, 0}, json::array{1, 0}}}},
+              pad(p, 0, 1));
       b = conv(pool(b, "Average", 1, 2), {.filters = filters / 2});
       return norm(join({a, b}));
     }
@@ -507,16 +541,18 @@ std::string convnext_tiny() {
   const auto norm = [] {
     return std::pair<std::string, json::object>{"LayerNormalization", {{"epsilon", 1e-6}}};
   };
-  Tensor x = net.add("Normalization", {{"axis", json::array{-1}},
-                                       {"mean", json::array{123.7, 116.3, 103.5}},
-                                       {"variance", json::array{3409.9, 3262.7, 3290.1}}},
+  Tensor x = net.add("Normalization",
+                     {{"axis", json::array{-1}},
+                      {"mean", json::array{123.7, 116.3, 103.5}},
+                      {"variance", json::array{3409.9, 3262.7, 3290.1}}},
                      net.input({224, 224, 3}));
   int index = 0;
   for (const auto& [width, count] : {std::pair{96, 3}, {192, 3}, {384, 9}, {768, 3}}) {
     const int size = index == 0 ? 4 : 2;
     const std::pair<std::string, json::object> conv{
-        "Conv2D", Blocks::config({.filters = width, .size = size, .stride = size, .bias = true,
-                                  .same = false})};
+        "Conv2D",
+        Blocks::config(
+            {.filters = width, .size = size, .stride = size, .bias = true, .same = false})};
     x = index++ == 0 ? net.sequential({conv, norm()}, x) : net.sequential({norm(), conv}, x);
     for (int i = 0; i < count; ++i) {
       Tensor y = net.conv(x, {.filters = width, .size = 7, .bias = true, .groups = width});

@@ -27,8 +27,9 @@ std::shared_ptr<const graph::Graph> chain(const std::string& dtype, const std::s
           {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [null, 1],
            "dtype": ")" +
       dtype + R"("}}, )" + dense("hidden", hidden) + ", " + dense("output", output) + "]}}";
-  return testing_support::make_model(
-      config, [](const std::string&, const Shape& shape) { return Tensor::floats(shape, Floats{1}); });
+  return testing_support::make_model(config, [](const std::string&, const Shape& shape) {
+    return Tensor::floats(shape, Floats{1});
+  });
 }
 
 Tensor run(const std::shared_ptr<const graph::Graph>& graph, const std::string& feed,
@@ -59,7 +60,8 @@ TEST(DTypePolicyTest, InputsAndOutputsAreWhatKerasSays) {
     EXPECT_EQ(y.cast(DType::kFloat32).as<float>()[0], expected);
     // A tail takes what a head gives.
     const Tensor middle = run(graph, "x", "hidden", third);
-    EXPECT_EQ(run(graph, "hidden", "output", middle).cast(DType::kFloat32).as<float>()[0], expected);
+    EXPECT_EQ(run(graph, "hidden", "output", middle).cast(DType::kFloat32).as<float>()[0],
+              expected);
   }
 }
 

@@ -70,8 +70,8 @@ class Network {
   std::string name(const std::string& class_name) {
     return class_name + "_" + std::to_string(++counts_[class_name]);
   }
-  static json::object layer(const std::string& class_name, const std::string& module,
-                            Config config, const std::string& name, const json::value& nodes) {
+  static json::object layer(const std::string& class_name, const std::string& module, Config config,
+                            const std::string& name, const json::value& nodes) {
     config["name"] = name;
     json::object object{{"module", module},
                         {"class_name", class_name},

@@ -4,10 +4,10 @@
 #include <boost/json/array.hpp>
 
 #include "kerf/error.h"
-#include "layers/user_definitions.h"
 #include "layers/python/function_config.h"
 #include "layers/python/functions.h"
 #include "layers/python/interpreter.h"
+#include "layers/user_definitions.h"
 
 // Lambda: a Python function, of which kerf reads what it computes and runs nothing.
 namespace kerf::layers {
