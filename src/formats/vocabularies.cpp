@@ -51,10 +51,11 @@ class AssetVocabularies {
         std::string name = i == 0 ? base : fmt::format("{}_{}", base, i);
         if (folders.size() == found.size()) name = (next++)->second;
         const std::string path = fmt::format("{}/layers/{}", folder, name);
-        if (found[i]->model) {
-          add(*found[i]->model, path);
-        } else if (!has_own(*found[i])) {
-          problems_.attempt([&] { add_file(*found[i], path); });
+        const LayerSpec& layer = *found[i];
+        if (layer.model) {
+          add(*layer.model, path);
+        } else if (!has_own(layer)) {
+          problems_.attempt([&] { add_file(layer, path); });
         }
       }
     }
