@@ -51,7 +51,7 @@ class AssetVocabularies {
         std::string name = i == 0 ? base : fmt::format("{}_{}", base, i);
         if (folders.size() == found.size()) name = (next++)->second;
         const std::string path = fmt::format("{}/layers/{}", folder, name);
-        const LayerSpec& layer = *found[i];
+        LayerSpec& layer = *found[i];
         if (layer.model) {
           add(*layer.model, path);
         } else if (!has_own(layer)) {
