@@ -25,6 +25,8 @@ struct Keys {
     return key_in<Kind, Config>(part, name, member, help);
   }
 };
+template <typename Part>
+Keys(Part) -> Keys<Part>;
 
 constexpr auto kWhole = [](auto& config) -> auto& { return config; };
 constexpr auto kOptions = [](auto& config) -> auto& { return config.server; };

@@ -418,7 +418,7 @@ class ServeByConfiguration(kerf.TestCase):
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 port = free.getsockname()[1]
-            command = f"ulimit -n 40; exec {kerf.KERF} serve {RECOMMENDER} --port {port}"
+            command = f"ulimit -n 40; exec {kerf.KERF} serve {RECOMMENDER} --port {port} --no-grpc"
             process = subprocess.Popen(["bash", "-c", command], stderr=full)
             try:
                 place = f"127.0.0.1:{port}"
