@@ -37,7 +37,7 @@ const Value& Bound::at(std::string_view name) const {
   return *it->second;
 }
 
-const Value& Bound::get(std::string_view name, const Value& fallback) const {
+Value Bound::get(std::string_view name, Value fallback) const {
   const auto it = values_.find(name);
   return it == values_.end() ? fallback : *it->second;
 }

@@ -21,7 +21,7 @@ class Bound {
   bool has(std::string_view name) const;
   // Refuses the call if it is not given.
   const Value& at(std::string_view name) const;
-  const Value& get(std::string_view name, const Value& fallback) const;
+  Value get(std::string_view name, Value fallback) const;
 
  private:
   Evaluator& evaluator_;
