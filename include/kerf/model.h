@@ -11,6 +11,7 @@
 
 #include "kerf/error.h"
 #include "kerf/extensions.h"
+#include "kerf/precision.h"
 #include "kerf/tensor.h"
 
 namespace kerf {
@@ -146,6 +147,10 @@ class Model {
  public:
   // Reads a `.keras` file, an unzipped one (a folder), or a whole-model HDF5 file. Throws Error.
   static Model load(const std::filesystem::path& file, const LoadOptions& options = {});
+
+  // The same model, its weights not read again, whose cuts are computed in this precision.
+  Model with_precision(Precision precision) const;
+  Precision precision() const noexcept;
 
   const std::string& name() const noexcept;  // as saved in the file
   const std::vector<TensorInfo>& inputs() const noexcept;

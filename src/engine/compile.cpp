@@ -35,8 +35,11 @@ struct Storage {
 class Compiler {
  public:
   Compiler(std::shared_ptr<const Program> program, std::span<const Shape> feed_shapes,
-           program::ConstantCache& cache, std::size_t memory_limit)
-      : program_(*program), cache_(cache), memory_limit_(memory_limit) {
+           program::ConstantCache& cache, const CompileOptions& options)
+      : program_(*program),
+        cache_(cache),
+        memory_limit_(options.memory_limit),
+        precision_(options.precision) {
     parts_.program = std::move(program);
     bind_feeds(feed_shapes);
   }
@@ -69,6 +72,7 @@ class Compiler {
   const Program& program_;
   program::ConstantCache& cache_;
   std::size_t memory_limit_;
+  Precision precision_;
   CompiledPlan::Parts parts_;
 
   // By value.
@@ -167,7 +171,7 @@ void Compiler::make_kernels() {
     for (const ValueId id : instruction.operands) {
       constants.push_back(program_.values[id].constant);
     }
-    const KernelSpec spec{operands, results, constants, cache_};
+    const KernelSpec spec{operands, results, constants, cache_, precision_};
     Step step;
     try {
       step.kernel = std::visit(
@@ -375,8 +379,9 @@ void Compiler::place_arguments() {
 
 std::shared_ptr<const Plan> Plan::compile(std::shared_ptr<const Program> program,
                                           std::span<const Shape> feed_shapes,
-                                          program::ConstantCache& cache, std::size_t memory_limit) {
-  return Compiler(std::move(program), feed_shapes, cache, memory_limit).compile();
+                                          program::ConstantCache& cache,
+                                          const CompileOptions& options) {
+  return Compiler(std::move(program), feed_shapes, cache, options).compile();
 }
 
 }  // namespace kerf::engine

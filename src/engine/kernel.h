@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "kerf/precision.h"
 #include "program/program.h"
 
 namespace kerf::engine {
@@ -18,6 +19,7 @@ struct KernelSpec {
   std::span<const program::ValueType> results;
   std::span<const Tensor> constants;  // parallel to operands; empty where not constant
   program::ConstantCache& cache;      // packed weights come from here and are shared by all plans
+  Precision precision = Precision::kFloat32;  // of matrices among the constants
 };
 
 // What one run of a kernel works on. Elements are dense and row-major; a pointer is aligned as its

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kerf/precision.h"
 #include "kerf/tensor.h"
 #include "program/program.h"
 
@@ -31,6 +32,11 @@ struct ProfileEntry {
   double flops = 0;
 };
 
+struct CompileOptions {
+  std::size_t memory_limit = std::size_t{1} << 34;  // bytes
+  Precision precision = Precision::kFloat32;        // of constant matrices
+};
+
 // A program compiled for concrete shapes: kernels chosen, weights packed, memory laid out.
 // Immutable; any number of threads may run one Plan at once, each with a workspace of its own. A
 // run allocates nothing.
@@ -38,12 +44,12 @@ class Plan {
  public:
   // `feed_shapes` are concrete, in the program's order. Packed weights come from, and stay in,
   // `cache`. Throws Error(kInvalidArgument) for shapes that do not fit, Error(kResourceExhausted)
-  // where sizes overflow, or one tensor, or what a run needs at once with its fetches, exceeds
-  // `memory_limit` bytes.
+  // where sizes overflow, or one tensor, or what a run needs at once with its fetches, exceeds the
+  // memory limit.
   static std::shared_ptr<const Plan> compile(std::shared_ptr<const program::Program> program,
                                              std::span<const Shape> feed_shapes,
                                              program::ConstantCache& cache,
-                                             std::size_t memory_limit = std::size_t{1} << 34);
+                                             const CompileOptions& options = {});
   virtual ~Plan() = default;
 
   virtual std::span<const program::ValueType> feeds() const noexcept = 0;

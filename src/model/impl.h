@@ -21,6 +21,7 @@ namespace kerf {
 struct Model::Impl {
   std::shared_ptr<const graph::Graph> graph;
   std::shared_ptr<program::ConstantCache> constants = std::make_shared<program::ConstantCache>();
+  Precision precision = Precision::kFloat32;
   std::vector<TensorInfo> inputs;
   std::vector<TensorInfo> outputs;
 };
@@ -28,6 +29,7 @@ struct Model::Impl {
 struct Cut::Impl {
   std::shared_ptr<const graph::Graph> graph;
   std::shared_ptr<program::ConstantCache> constants;
+  Precision precision = Precision::kFloat32;
   graph::Cut cut;
   std::shared_ptr<const program::Program> program;
   std::vector<TensorInfo> feeds;

@@ -1,5 +1,7 @@
 #include "kerf/model.h"
 
+#include <fmt/format.h>
+
 #include <boost/json/serialize.hpp>
 #include <utility>
 
@@ -55,6 +57,15 @@ Model Model::load(const std::filesystem::path& file, const LoadOptions& options)
   return model;
 }
 
+Model Model::with_precision(Precision precision) const {
+  auto impl = std::make_shared<Impl>(*impl_);
+  impl->precision = precision;
+  Model model;
+  model.impl_ = std::move(impl);
+  return model;
+}
+
+Precision Model::precision() const noexcept { return impl_->precision; }
 const std::string& Model::name() const noexcept { return impl_->graph->name(); }
 const std::vector<TensorInfo>& Model::inputs() const noexcept { return impl_->inputs; }
 const std::vector<TensorInfo>& Model::outputs() const noexcept { return impl_->outputs; }
@@ -78,6 +89,7 @@ Cut Model::whole() const {
   auto cut = std::make_shared<Cut::Impl>();
   cut->graph = impl_->graph;
   cut->constants = impl_->constants;
+  cut->precision = impl_->precision;
   cut->cut = graph::whole(impl_->graph);
   cut->program = std::make_shared<const program::Program>(
       program::optimize(layers::lower(cut->cut, *impl_->constants), *impl_->constants));
@@ -94,6 +106,7 @@ Cut Model::cut(std::span<const std::string> feeds, std::span<const std::string> 
   auto cut = std::make_shared<Cut::Impl>();
   cut->graph = impl_->graph;
   cut->constants = impl_->constants;
+  cut->precision = impl_->precision;
   cut->cut = graph::cut(impl_->graph, feeds, fetches, {.strict = options.strict});
   cut->program = std::make_shared<const program::Program>(
       program::optimize(layers::lower(cut->cut, *impl_->constants), *impl_->constants));
@@ -132,9 +145,18 @@ std::vector<CutPoint> Model::cut_points() const {
   return points;
 }
 
-std::string Model::summary() const { return graph::describe_text(*impl_->graph); }
+std::string Model::summary() const {
+  std::string text = graph::describe_text(*impl_->graph);
+  if (impl_->precision != Precision::kFloat32) {
+    text += fmt::format("\nprecision: {}\n", precision_name(impl_->precision));
+  }
+  return text;
+}
+
 std::string Model::to_json() const {
-  return boost::json::serialize(graph::describe_json(*impl_->graph));
+  boost::json::object json = graph::describe_json(*impl_->graph);
+  json["precision"] = precision_name(impl_->precision);
+  return boost::json::serialize(json);
 }
 std::string Model::to_dot() const { return graph::describe_dot(*impl_->graph); }
 

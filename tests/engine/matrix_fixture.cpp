@@ -47,7 +47,7 @@ Results reference(const program::Op& op, const std::vector<Operand>& operands) {
 }
 
 Results run_kernel(const program::Op& op, const std::vector<Operand>& operands, ThreadPool* pool,
-                   std::optional<std::size_t> overwrite) {
+                   std::optional<std::size_t> overwrite, Precision precision) {
   const std::vector<program::ValueType> types = types_of(operands);
   const std::vector<program::ValueType> result_types = program::infer(op, types);
   std::vector<Tensor> constants(operands.size());
@@ -67,8 +67,11 @@ Results run_kernel(const program::Op& op, const std::vector<Operand>& operands, 
     }
   }
   program::ConstantCache cache;
-  const KernelSpec spec{
-      .operands = types, .results = result_types, .constants = constants, .cache = cache};
+  const KernelSpec spec{.operands = types,
+                        .results = result_types,
+                        .constants = constants,
+                        .cache = cache,
+                        .precision = precision};
   const KernelPtr kernel = std::visit(
       [&](const auto& alternative) -> KernelPtr {
         if constexpr (requires { make_kernel(alternative, spec); }) {

@@ -31,7 +31,8 @@ Results reference(const program::Op& op, const std::vector<Operand>& operands);
 // test where the kernel writes beyond its results. `overwrite` puts the first result where that
 // operand was.
 Results run_kernel(const program::Op& op, const std::vector<Operand>& operands,
-                   ThreadPool* pool = nullptr, std::optional<std::size_t> overwrite = {});
+                   ThreadPool* pool = nullptr, std::optional<std::size_t> overwrite = {},
+                   Precision precision = Precision::kFloat32);
 
 // Both agree, relative to the largest magnitude and the length of the sums.
 void expect_close(const Results& actual, const Results& expected, const std::string& what,

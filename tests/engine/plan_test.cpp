@@ -313,7 +313,8 @@ TEST(Plan, RefusesWhatIsTooLarge) {
   const auto limited = [](const Shape& shape, std::size_t limit) {
     program::ConstantCache cache;
     const std::vector<Shape> shapes{shape};
-    return Plan::compile(std::make_shared<program::Program>(mixed_program()), shapes, cache, limit);
+    return Plan::compile(std::make_shared<program::Program>(mixed_program()), shapes, cache,
+                         {.memory_limit = limit});
   };
   EXPECT_NO_THROW(limited({4, 16, 12}, 1 << 20));
   const auto code = [&](const Shape& shape, std::size_t limit) {

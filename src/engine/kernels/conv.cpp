@@ -1,4 +1,5 @@
 #include "engine/kernel.h"
+#include "engine/kernels/packed_matrix.h"
 #include "engine/kernels/product.h"
 #include "engine/kernels/window_rows.h"
 #include "engine/kernels/winograd.h"
@@ -20,8 +21,8 @@ class ConvKernel final : public Kernel {
     columns_ = static_cast<std::size_t>(y.back()) / groups_;
     rows_ = WindowRows(geometry, channels, depth_);
     product_ = Product(geometry.outputs(), rows_.taps(), rows_.piece(), columns_,
-                       op.epilogue.activation, rows_.row_bytes());
-    weights_ = packed_constant(spec, product_.layout(),
+                       op.epilogue.activation, spec.precision, rows_.row_bytes());
+    weights_ = packed_constant(spec, product_.form(),
                                {.operand = 1,
                                 .stride = groups_ * columns_,
                                 .groups = groups_,
@@ -61,7 +62,7 @@ class ConvKernel final : public Kernel {
     ThreadPool* pool = estimated_seconds() > 2 * kMinimumPartSeconds ? run.pool : nullptr;
     parallel_for(pool, groups_, [&](std::size_t group) {
       product_.run(WindowRows::Source{rows_, x + group * depth_, edges},
-                   weights + group * product_.layout().floats(), group_output(group),
+                   weights + group * product_.form().words(), group_output(group),
                    scratch + group * product_.scratch_bytes(), nullptr);
     });
     return true;
@@ -73,6 +74,7 @@ class ConvKernel final : public Kernel {
   bool may_overwrite(std::size_t operand) const noexcept override {
     return epilogue_.residual && operand == 2U + (epilogue_.bias ? 1 : 0);
   }
+  std::string_view method() const noexcept override { return product_.method(); }
   double estimated_seconds() const noexcept override {
     return static_cast<double>(groups_) * product_.estimated_seconds();
   }

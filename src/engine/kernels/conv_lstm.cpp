@@ -34,7 +34,7 @@ class ConvLstmKernel final : public Kernel {
                                             ValueType{DType::kFloat32, gates}};
     const std::array<ValueType, 1> results{ValueType{DType::kFloat32, gates}};
     const std::array<Tensor, 3> constants{Tensor(), spec.constants[1], Tensor()};
-    conv_ = make_kernel(conv, {operands, results, constants, spec.cache});
+    conv_ = make_kernel(conv, {operands, results, constants, spec.cache, spec.precision});
   }
 
   bool run(const KernelRun& run) const noexcept override {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/kernel.h"
+#include "engine/kernels/packed_matrix.h"
 #include "engine/kernels/product.h"
 #include "engine/kernels/window_rows.h"
 #include "kerf/error.h"
@@ -108,6 +109,7 @@ class ConvTransposeKernel final : public Kernel {
   bool may_overwrite(std::size_t operand) const noexcept override {
     return epilogue_.residual && operand == 2U + (epilogue_.bias ? 1 : 0);
   }
+  std::string_view method() const noexcept override { return phases_.front().product.method(); }
   double estimated_seconds() const noexcept override { return seconds_; }
 
  private:
@@ -137,8 +139,8 @@ class ConvTransposeKernel final : public Kernel {
     Phase phase;
     phase.rows = WindowRows(geometry, channels, channels);
     phase.product = Product(geometry.outputs(), phase.rows.taps(), phase.rows.piece(), columns_,
-                            epilogue_.activation, phase.rows.row_bytes());
-    phase.weights = weights(axes, empty, channels, phase.product.layout(), op, spec);
+                            epilogue_.activation, spec.precision, phase.rows.row_bytes());
+    phase.weights = weights(axes, empty, channels, phase.product.form(), op, spec);
     phase.line_rows = axes[2]->outputs;
     for (std::size_t n = 0; n < whole.batch; ++n) {
       for (std::size_t i = 0; i < axes[0]->outputs; ++i) {
@@ -157,10 +159,10 @@ class ConvTransposeKernel final : public Kernel {
 
   // The taps of a phase, in its order, packed.
   static Tensor weights(const std::array<const PhaseAxis*, 3>& axes, bool empty,
-                        std::size_t channels, const PanelLayout& layout,
+                        std::size_t channels, const MatrixForm& form,
                         const program::ConvTranspose& op, const KernelSpec& spec) {
     const Tensor& kernel = spec.constants[1];
-    const std::size_t columns = layout.columns();
+    const std::size_t columns = form.panels().columns();
     std::vector<std::size_t> taps;
     std::array<std::int64_t, 3> size{1, 1, 1};
     for (std::size_t i = 0; i < op.window.rank; ++i) {
@@ -174,20 +176,18 @@ class ConvTransposeKernel final : public Kernel {
       }
     }
     const program::ConstantCache::Key key{
-        fmt::format("panels of {} of {}x{}, taps {}", layout.first_column(1), layout.depth(),
-                    columns, fmt::join(taps, " ")),
-        {kernel.data()}};
+        fmt::format("{}, taps {}", form.describe(), fmt::join(taps, " ")), {kernel.data()}};
     return spec.cache.get(key, {&kernel, 1}, [&] {
       const std::size_t block = channels * columns;
       std::vector<float> matrix(std::max<std::size_t>(taps.size(), 1) * block);
       for (std::size_t i = 0; i < taps.size(); ++i) {
         std::copy_n(kernel.as<float>().data() + taps[i] * block, block, matrix.data() + i * block);
       }
-      const std::size_t floats = layout.floats();
-      const std::shared_ptr<float> memory = aligned_floats(floats);
-      layout.pack(matrix.data(), columns, 0, layout.panels(), memory.get());
-      return Tensor(DType::kFloat32, {static_cast<std::int64_t>(floats)}, memory,
-                    floats * sizeof(float));
+      const std::size_t words = form.words();
+      const std::shared_ptr<float> memory = aligned_floats(words);
+      form.pack(matrix.data(), columns, nullptr, memory.get());
+      return Tensor(DType::kFloat32, {static_cast<std::int64_t>(words)}, memory,
+                    words * sizeof(float));
     });
   }
 

@@ -1,4 +1,5 @@
 #include "engine/kernel.h"
+#include "engine/kernels/packed_matrix.h"
 #include "engine/kernels/product.h"
 
 namespace kerf::engine {
@@ -13,8 +14,8 @@ class LinearKernel final : public Kernel {
     columns_ = static_cast<std::size_t>(w[1]);
     std::size_t rows = 1;
     for (std::size_t i = 0; i + 1 < y.rank(); ++i) rows *= static_cast<std::size_t>(y[i]);
-    product_ = Product(rows, 1, depth_, columns_, op.epilogue.activation);
-    weights_ = packed_constant(spec, product_.layout(),
+    product_ = Product(rows, 1, depth_, columns_, op.epilogue.activation, spec.precision);
+    weights_ = packed_constant(spec, product_.form(),
                                {.operand = 1, .stride = columns_, .scaled = op.epilogue.scale});
   }
 
@@ -32,6 +33,7 @@ class LinearKernel final : public Kernel {
   bool may_overwrite(std::size_t operand) const noexcept override {
     return epilogue_.residual && operand == 2U + (epilogue_.bias ? 1 : 0);
   }
+  std::string_view method() const noexcept override { return product_.method(); }
   double estimated_seconds() const noexcept override { return product_.estimated_seconds(); }
 
  private:

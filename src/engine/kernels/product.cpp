@@ -17,17 +17,18 @@ double bytes_per_second(std::size_t bytes) {
 
 constexpr double kCallSeconds = 3e-8;
 constexpr double kTileSeconds = 1e-8;
+constexpr double kRoundingSeconds = 1e-10;  // of a number of a row
 
 std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
 Product::Product(std::size_t rows, std::size_t taps, std::size_t depth, std::size_t columns,
-                 const program::Activation& activation, std::size_t row_bytes)
-    : tiles_(&tile_set()),
+                 const program::Activation& activation, Precision precision, std::size_t row_bytes)
+    : tiles_(&tile_set(precision, taps * depth)),
       activation_(activation),
-      layout_(taps * depth, columns, tiles_->lanes),
-      panels_(layout_.panels()),
+      form_(precision, taps, depth, columns, tiles_->lanes),
+      panels_(layout().panels()),
       taps_(taps),
       depth_(depth),
       blocks_(divide_up(rows, tiles_->rows)) {
@@ -45,20 +46,29 @@ Product::Product(std::size_t rows, std::size_t taps, std::size_t depth, std::siz
   }
   const std::size_t total_depth = taps * depth;
   const std::size_t block_rows = std::max<std::size_t>(block_rows_ + (taller_blocks_ != 0), 1);
-  if (row_bytes == 0) row_bytes = total_depth * sizeof(float);
+  const bool rounds = tiles_->round_rows != nullptr;
+  const std::size_t rounded_bytes = layout().depth() * sizeof(float);
+  if (rounds) {
+    row_bytes = rounded_bytes;
+  } else if (row_bytes == 0) {
+    row_bytes = total_depth * sizeof(float);
+  }
   const std::size_t block_bytes = std::max<std::size_t>(block_rows * row_bytes, 1);
   super_ = std::min({kSuperBytes / block_bytes,
                      kSuperPointers / (block_rows * std::max<std::size_t>(taps, 1)), blocks_});
   super_ = std::max<std::size_t>(super_, 1);
+  task_bytes_ = super_rows() *
+                (taps * sizeof(const float*) + (rounds ? rounded_bytes + sizeof(RowScale) : 0));
 
   const double multiplies =
       static_cast<double>(rows) * static_cast<double>(total_depth) * static_cast<double>(columns);
-  const std::size_t weight_bytes = layout_.floats() * sizeof(float);
+  const std::size_t weight_bytes = layout().floats() * sizeof(float);
   fetch_ahead_ = weight_bytes > kNearBytes;
   const double outputs = static_cast<double>(rows) * static_cast<double>(columns);
   seconds_ = kCallSeconds + 2 * multiplies / tiles_->flops_per_second +
              kTileSeconds * static_cast<double>(blocks_ * panels_) +
-             (activate_ != nullptr ? outputs * 5e-10 : 0);
+             (activate_ != nullptr ? outputs * 5e-10 : 0) +
+             (rounds ? static_cast<double>(rows * total_depth) * kRoundingSeconds : 0);
   seconds_ = std::max(seconds_, static_cast<double>(weight_bytes) / bytes_per_second(weight_bytes));
 
   // Cut what is smaller to read again for every task: columns where the matrix is the larger.
@@ -75,25 +85,44 @@ Product::Product(std::size_t rows, std::size_t taps, std::size_t depth, std::siz
   }
 }
 
-void Product::multiply(std::size_t begin, std::size_t end, const float* const* pointers,
-                       const float* panels, std::size_t panel,
+void Product::round(const Blocks& blocks, std::size_t first, std::size_t count,
+                    const float** rows) const noexcept {
+  const std::size_t words = layout().depth();
+  float* const to = blocks.rounded + first * words;
+  tiles_->round_rows({.rows = rows,
+                      .count = count,
+                      .taps = taps_,
+                      .depth = depth_,
+                      .to = to,
+                      .stride = words,
+                      .scales = blocks.scales + first});
+  for (std::size_t i = 0; i < count; ++i) rows[i] = to + i * words;
+}
+
+void Product::multiply(const Blocks& blocks, const float* matrix, std::size_t panel,
                        const ProductOutput& output) const noexcept {
-  const std::size_t column = layout_.first_column(panel);
-  const auto& functions = tiles_->functions[layout_.vectors_of(panel) - 1];
-  const std::size_t first = row_of(begin);
+  const PanelLayout& panels = layout();
+  const std::size_t column = panels.first_column(panel);
+  const auto& functions = tiles_->functions[panels.vectors_of(panel) - 1];
+  const std::size_t first = row_of(blocks.begin);
+  const std::size_t block_count = blocks.end - blocks.begin;
+  const bool rounded = tiles_->round_rows != nullptr;
   Tile tile;
-  tile.taps = taps_;
-  tile.depth = depth_;
-  tile.panel = panels + layout_.offset(panel);
+  tile.taps = rounded ? 1 : taps_;
+  tile.depth = rounded ? panels.depth() : depth_;
+  tile.panel = matrix + panels.offset(panel);
   tile.ahead = tile.panel;
-  const bool fetch = fetch_ahead_ && panel + 1 < panels_ && end - begin > 1;
+  const bool fetch = fetch_ahead_ && panel + 1 < panels_ && block_count > 1;
   if (fetch) {
-    const std::size_t width = layout_.vectors_of(panel) * tiles_->lanes;
-    tile.ahead = panels + layout_.offset(panel + 1);
-    tile.ahead_step = divide_up(width, end - begin);
+    tile.ahead = matrix + panels.offset(panel + 1);
+    tile.ahead_step = divide_up(panels.width(panel), block_count);
+  }
+  if (form_.precision() == Precision::kInt8) {
+    tile.column_scales = form_.scales(matrix) + column;
+    tile.column_sums = form_.sums(matrix) + column;
   }
   tile.out_stride = output.stride;
-  tile.columns = layout_.columns_of(panel);
+  tile.columns = panels.columns_of(panel);
   tile.bias = output.bias != nullptr ? output.bias + column : nullptr;
   tile.clamp = clamp_;
   tile.low = low_;
@@ -102,17 +131,18 @@ void Product::multiply(std::size_t begin, std::size_t end, const float* const* p
     tile.out = output.y + at;
     tile.residual = output.residual != nullptr ? output.residual + at : nullptr;
     functions[rows - 1](tile);
-    if (fetch) tile.ahead += tile.ahead_step * layout_.depth();
+    if (fetch) tile.ahead += tile.ahead_step * panels.depth();
     if (activate_ == nullptr) return;
     // Dense rows are one long one, which fills vectors better where there are few columns.
     const bool dense = output.stride == tile.columns;
     activate_(activation_, tile.out, dense ? 1 : rows, dense ? rows * tile.columns : tile.columns,
               output.stride);
   };
-  for (std::size_t block = begin; block < end; ++block) {
+  for (std::size_t block = blocks.begin; block < blocks.end; ++block) {
     std::size_t row = row_of(block);
     const std::size_t row_end = row_of(block + 1);
-    tile.rows = pointers + (row - first) * taps_;
+    tile.rows = blocks.pointers + (row - first) * taps_;
+    if (rounded) tile.row_scales = blocks.scales + (row - first);
     tile.tap_stride = row_end - row;
     if (output.lines == nullptr) {
       compute(row_end - row, row * output.stride + column);
@@ -125,6 +155,7 @@ void Product::multiply(std::size_t begin, std::size_t end, const float* const* p
       compute(rows, output.lines[line] + of_line * output.stride + column);
       row += rows;
       tile.rows += rows;
+      if (rounded) tile.row_scales += rows;
     }
   }
 }

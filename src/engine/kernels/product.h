@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <string_view>
 
 #include "engine/kernel.h"
 #include "engine/kernels/activate.h"
-#include "engine/kernels/packed_matrix.h"
+#include "engine/kernels/matrix_form.h"
 #include "engine/kernels/tile.h"
 #include "engine/parallel.h"
 
@@ -36,31 +37,34 @@ struct DenseRows {
 // of `depth` floats, anywhere in memory. Rows are cut into blocks, one tile high; blocks that stay
 // in the second-level cache together meet each panel one after another. The cut depends on the
 // shapes alone, and sums are never cut, so that results do not depend on the number of threads.
-// Immutable.
+// Where tiles take rounded rows, those of a task are rounded once for all panels, each by itself,
+// so that results do not depend on what other rows there are. Immutable.
 class Product {
  public:
   Product() = default;
   // `row_bytes`: what a row adds to the memory that all are read from, if they overlap.
   Product(std::size_t rows, std::size_t taps, std::size_t depth, std::size_t columns,
-          const program::Activation& activation, std::size_t row_bytes = 0);
+          const program::Activation& activation, Precision precision = Precision::kFloat32,
+          std::size_t row_bytes = 0);
 
-  const PanelLayout& layout() const noexcept { return layout_; }
-  std::size_t scratch_bytes() const noexcept {
-    return tasks() * super_ * taps_ * TileSet::kMaxRows * sizeof(const float*);
-  }
+  // How the matrix is to be packed.
+  const MatrixForm& form() const noexcept { return form_; }
+  const PanelLayout& layout() const noexcept { return form_.panels(); }
+  std::size_t scratch_bytes() const noexcept { return tasks() * task_bytes_; }
+  std::string_view method() const noexcept { return tiles_->method; }
   double estimated_seconds() const noexcept { return seconds_; }
 
   // rows(first, count, to) gives the pointers of tap t and row first + i at to[t * count + i].
   template <class Rows>
-  void run(const Rows& rows, const float* panels, const ProductOutput& output, std::byte* scratch,
+  void run(const Rows& rows, const float* matrix, const ProductOutput& output, std::byte* scratch,
            ThreadPool* pool) const noexcept {
     if (pool == nullptr || tasks() == 1) {
-      task(rows, panels, output, scratch, {0, blocks_}, {0, panels_});
+      task(rows, matrix, output, scratch, {0, blocks_}, {0, panels_});
       return;
     }
-    const std::size_t slot = scratch_bytes() / tasks();
     parallel_for(pool, tasks(), [&](std::size_t i) {
-      task(rows, panels, output, scratch + i * slot, part(blocks_, i / column_tasks_, row_tasks_),
+      task(rows, matrix, output, scratch + i * task_bytes_,
+           part(blocks_, i / column_tasks_, row_tasks_),
            part(panels_, i % column_tasks_, column_tasks_));
     });
   }
@@ -80,25 +84,47 @@ class Product {
     return {i * count / parts, (i + 1) * count / parts};
   }
 
+  // The rows of blocks [begin, end), in a task's scratch memory.
+  struct Blocks {
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    const float** pointers = nullptr;
+    float* rounded = nullptr;
+    RowScale* scales = nullptr;
+  };
+  std::size_t super_rows() const noexcept { return super_ * TileSet::kMaxRows; }
+
   template <class Rows>
-  void task(const Rows& rows, const float* panels, const ProductOutput& output, std::byte* scratch,
+  void task(const Rows& rows, const float* matrix, const ProductOutput& output, std::byte* scratch,
             Range of_blocks, Range of_panels) const noexcept {
-    auto** const pointers = reinterpret_cast<const float**>(scratch);
+    Blocks blocks;
+    blocks.pointers = reinterpret_cast<const float**>(scratch);
+    if (tiles_->round_rows != nullptr) {
+      blocks.rounded = reinterpret_cast<float*>(blocks.pointers + super_rows() * taps_);
+      blocks.scales = reinterpret_cast<RowScale*>(blocks.rounded + super_rows() * layout().depth());
+    }
     for (std::size_t begin = of_blocks.begin; begin < of_blocks.end; begin += super_) {
-      const std::size_t end = std::min(begin + super_, of_blocks.end);
-      for (std::size_t block = begin; block < end; ++block) {
+      blocks.begin = begin;
+      blocks.end = std::min(begin + super_, of_blocks.end);
+      for (std::size_t block = begin; block < blocks.end; ++block) {
         const std::size_t first = row_of(block);
-        rows(first, row_of(block + 1) - first, pointers + (first - row_of(begin)) * taps_);
+        const std::size_t count = row_of(block + 1) - first;
+        const float** const to = blocks.pointers + (first - row_of(begin)) * taps_;
+        rows(first, count, to);
+        if (tiles_->round_rows != nullptr) round(blocks, first - row_of(begin), count, to);
       }
       for (std::size_t panel = of_panels.begin; panel < of_panels.end; ++panel) {
-        multiply(begin, end, pointers, panels, panel, output);
+        multiply(blocks, matrix, panel, output);
       }
     }
   }
 
-  // Blocks [begin, end) by one panel.
-  void multiply(std::size_t begin, std::size_t end, const float* const* pointers,
-                const float* panels, std::size_t panel, const ProductOutput& output) const noexcept;
+  // Rounds a block of rows, and has their pointers point there.
+  void round(const Blocks& blocks, std::size_t first, std::size_t count,
+             const float** rows) const noexcept;
+  // All of the blocks by one panel.
+  void multiply(const Blocks& blocks, const float* matrix, std::size_t panel,
+                const ProductOutput& output) const noexcept;
 
   const TileSet* tiles_ = nullptr;
   program::Activation activation_;
@@ -106,7 +132,7 @@ class Product {
   ActivateBlockFunction activate_ = nullptr;  // a pass of its own over what a tile wrote
   float low_ = 0;
   float high_ = 0;
-  PanelLayout layout_;
+  MatrixForm form_;
   std::size_t panels_ = 0;
   std::size_t taps_ = 1;
   std::size_t depth_ = 0;  // of one tap
@@ -117,6 +143,7 @@ class Product {
   bool fetch_ahead_ = false;       // the next panel, while they do
   std::size_t row_tasks_ = 1;
   std::size_t column_tasks_ = 1;
+  std::size_t task_bytes_ = 0;
   double seconds_ = 0;
 };
 

@@ -3,6 +3,7 @@
 
 #include "engine/kernel.h"
 #include "engine/kernels/activate.h"
+#include "engine/kernels/packed_matrix.h"
 #include "engine/kernels/product.h"
 #include "engine/parallel.h"
 
@@ -24,6 +25,7 @@ class RecurrentKernel final : public Kernel {
  public:
   RecurrentKernel(const program::Recurrent& op, const KernelSpec& spec)
       : op_(op),
+        precision_(spec.precision),
         batch_(static_cast<std::size_t>(spec.operands[0].shape[0])),
         steps_(static_cast<std::size_t>(spec.operands[0].shape[1])),
         in_(static_cast<std::size_t>(spec.operands[0].shape[2])),
@@ -41,10 +43,10 @@ class RecurrentKernel final : public Kernel {
     last_ = products(batch_ % group_rows_ == 0 ? group_rows_ : batch_ % group_rows_);
 
     const std::size_t gates = gate_columns();
-    kernel_ = packed_constant(spec, full_.input.layout(), {.operand = 1, .stride = width_});
-    recurrent_ = packed_constant(spec, full_.gates.layout(), {.operand = 2, .stride = width_});
+    kernel_ = packed_constant(spec, full_.input.form(), {.operand = 1, .stride = width_});
+    recurrent_ = packed_constant(spec, full_.gates.form(), {.operand = 2, .stride = width_});
     if (gates != width_) {
-      candidate_ = packed_constant(spec, full_.candidate.layout(),
+      candidate_ = packed_constant(spec, full_.candidate.form(),
                                    {.operand = 2, .first = gates, .stride = width_});
     }
     const double step = full_.gates.estimated_seconds() +
@@ -64,6 +66,7 @@ class RecurrentKernel final : public Kernel {
   }
 
   std::size_t scratch_bytes() const noexcept override { return groups() * group_bytes(); }
+  std::string_view method() const noexcept override { return full_.gates.method(); }
   double estimated_seconds() const noexcept override { return seconds_ + 5e-8; }
 
  private:
@@ -113,18 +116,19 @@ class RecurrentKernel final : public Kernel {
 
   Products products(std::size_t rows) const {
     const std::size_t rest = steps_ % chunk_ == 0 ? chunk_ : steps_ % chunk_;
-    Products products{.input = Product(rows * chunk_, 1, in_, width_, {}),
-                      .input_rest = Product(rows * rest, 1, in_, width_, {}),
+    Products products{.input = Product(rows * chunk_, 1, in_, width_, {}, precision_),
+                      .input_rest = Product(rows * rest, 1, in_, width_, {}, precision_),
                       .gates = {},
                       .candidate = {}};
     // The gates of an LSTM have two kinds of activation, in passes of their own.
     const program::Activation activation = op_.cell == Cell::kSimple ? op_.activation
                                            : gru()                   ? op_.recurrent_activation
                                                                      : program::Activation{};
-    products.gates = Product(rows, 1, units_, gate_columns(), activation);
+    products.gates = Product(rows, 1, units_, gate_columns(), activation, precision_);
     if (gru()) {
-      products.candidate = Product(rows, 1, units_, units_,
-                                   op_.cell == Cell::kGru ? op_.activation : program::Activation{});
+      products.candidate =
+          Product(rows, 1, units_, units_,
+                  op_.cell == Cell::kGru ? op_.activation : program::Activation{}, precision_);
     }
     return products;
   }
@@ -350,6 +354,7 @@ class RecurrentKernel final : public Kernel {
   }
 
   program::Recurrent op_;
+  Precision precision_;
   std::size_t batch_;
   std::size_t steps_;
   std::size_t in_;

@@ -2,17 +2,29 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "kerf/precision.h"
 
 namespace kerf::engine {
 
+// What a row was divided by to become unsigned bytes, and what stands for its zeros.
+struct RowScale {
+  float scale = 1;
+  std::int32_t zero = 0;
+};
+
 // The innermost product: a few rows by one panel of a packed matrix (packed_matrix.h), summed up in
 // registers. Rows are given by pointers, so that the same code multiplies dense matrices and the
-// input rows under a convolution's window.
+// input rows under a convolution's window. Panels are of floats, or of words as a MatrixForm
+// (matrix_form.h) packs them; then rows are of floats or, if the tile set rounds them, of words
+// too.
 struct Tile {
   const float* const* rows = nullptr;  // of tap t and row m: rows[t * tap_stride + m]
   std::size_t tap_stride = 0;
   std::size_t taps = 1;
-  std::size_t depth = 0;         // floats of each row
+  std::size_t depth = 0;         // floats or words of each row
   const float* panel = nullptr;  // taps * depth rows of one or two vectors
   // What is read soon after: fetched into the second-level cache, a line for each row of the panel,
   // `ahead_step` floats apart. Memory that exists, but for what follows its end.
@@ -26,10 +38,29 @@ struct Tile {
   bool clamp = false;               // limit results to [low, high]
   float low = 0;
   float high = 0;
+  // For int8: of the panel's columns, and of the rows if they are rounded.
+  const float* column_scales = nullptr;
+  const std::int32_t* column_sums = nullptr;
+  const RowScale* row_scales = nullptr;
 };
 
 using TileFunction = void (*)(const Tile& tile);
-// The tiles of one instruction set.
+
+// Rows that are rounded for a product: each of `taps` pieces of `depth` floats, given as a Tile's
+// rows are, becomes `words` words at to + row * stride, a piece after the other from a word's
+// start.
+struct RowRounding {
+  const float* const* rows = nullptr;
+  std::size_t count = 0;
+  std::size_t taps = 1;
+  std::size_t depth = 0;
+  float* to = nullptr;
+  std::size_t stride = 0;
+  RowScale* scales = nullptr;  // `count` of them, for int8
+};
+using RowRoundingFunction = void (*)(const RowRounding& rounding);
+
+// The tiles of one instruction set for matrices of one precision.
 struct TileSet {
   static constexpr std::size_t kMaxRows = 14;
   std::size_t lanes = 0;  // floats of a vector; a panel has twice as many columns, the last one may
@@ -37,9 +68,23 @@ struct TileSet {
   std::size_t rows = 0;   // at most, of a tile
   std::array<std::array<TileFunction, kMaxRows>, 2> functions{};  // [vectors - 1][rows - 1]
   double flops_per_second = 0;                                    // about, on one core
+  RowRoundingFunction round_rows = nullptr;  // null: rows are multiplied as they are
+  std::string_view method;                   // for profiles; empty for float32
 };
 
-// That of this machine. Get it when a kernel is made.
+// That of this machine. Get it when a kernel is made. `depth`: of the whole product.
+const TileSet& tile_set(Precision precision, std::size_t depth);
+// The one for float32.
 const TileSet& tile_set();
+
+// Those of its parts: for matrices that are widened to floats as they are read, and for
+// instructions that multiply rounded numbers and add up the products; null where the machine has
+// none, or not for that depth.
+const TileSet& widening_tile_set(Precision precision);
+const TileSet* dot_tile_set(Precision precision, std::size_t depth);
+
+// Whether tile_set() may give tiles of such instructions: for tests of the others. Not to be
+// changed while kernels are made.
+void use_dot_tiles(bool use) noexcept;
 
 }  // namespace kerf::engine

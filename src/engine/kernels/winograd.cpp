@@ -389,8 +389,9 @@ class WinogradKernel final : public Kernel {
 KernelPtr make_winograd(const program::Conv& op, const KernelSpec& spec) {
   const program::Window& window = op.window;
   const std::array<std::int64_t, 3> ones{1, 1, 1};
-  if (window.rank != 2 || op.groups != 1 || window.strides != ones || window.dilation != ones ||
-      window.size[0] != 3 || window.size[1] != 3 || spec.constants[1].empty()) {
+  if (spec.precision != Precision::kFloat32 || window.rank != 2 || op.groups != 1 ||
+      window.strides != ones || window.dilation != ones || window.size[0] != 3 ||
+      window.size[1] != 3 || spec.constants[1].empty()) {
     return nullptr;
   }
   const WindowGeometry geometry(window, spec.operands[0].shape, spec.results[0].shape);

@@ -1,0 +1,104 @@
+#include "engine/kernels/matrix_form.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+namespace kerf::engine {
+namespace {
+
+constexpr float kLargestInt8 = 127;
+
+// To the nearest, ties to even.
+std::uint16_t to_bfloat16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if (std::isnan(value)) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
+  return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+// By which each of `columns` columns of a matrix is divided to become int8. NaN where one is not
+// finite: so are all of its products then.
+std::vector<float> int8_scales(const float* matrix, std::size_t row_stride, std::size_t rows,
+                               std::size_t columns, const float* factors) {
+  std::vector<float> scales(columns);
+  for (std::size_t k = 0; k < rows; ++k) {
+    for (std::size_t i = 0; i < columns; ++i) {
+      const float size = std::fabs(matrix[k * row_stride + i]);
+      if (!(size <= scales[i])) scales[i] = size;
+      if (std::isnan(size)) scales[i] = std::numeric_limits<float>::infinity();
+    }
+  }
+  for (std::size_t i = 0; i < columns; ++i) {
+    if (factors != nullptr) scales[i] *= std::fabs(factors[i]);
+    scales[i] = std::isfinite(scales[i]) ? scales[i] / kLargestInt8
+                                         : std::numeric_limits<float>::quiet_NaN();
+  }
+  return scales;
+}
+
+}  // namespace
+
+MatrixForm::MatrixForm(Precision precision, std::size_t taps, std::size_t depth,
+                       std::size_t columns, std::size_t lanes)
+    : precision_(precision), taps_(taps), depth_(depth) {
+  if (precision == Precision::kFloat32) {  // pieces make no difference then
+    depth_ *= taps;
+    taps_ = 1;
+  }
+  panels_ = PanelLayout(taps_ * tap_words(), columns, lanes);
+}
+
+std::string MatrixForm::describe() const {
+  return fmt::format("{} panels of {} for {} pieces of {}x{}", precision_name(precision_),
+                     panels_.first_column(1), taps_, depth_, panels_.columns());
+}
+
+void MatrixForm::pack(const float* matrix, std::size_t row_stride, const float* factors,
+                      float* to) const noexcept {
+  if (precision_ == Precision::kFloat32) {
+    panels_.pack(matrix, row_stride, 0, panels_.panels(), to);
+    if (factors != nullptr) panels_.scale(factors, 0, panels_.panels(), to);
+    return;
+  }
+  const bool int8 = precision_ == Precision::kInt8;
+  const std::size_t columns = panels_.columns();
+  std::vector<float> scales;
+  std::vector<std::int32_t> sums(columns);
+  if (int8) scales = int8_scales(matrix, row_stride, taps_ * depth_, columns, factors);
+  std::memset(to, 0, words() * sizeof(float));
+  const std::size_t size = sizeof(float) / per_word();
+  auto* const bytes = reinterpret_cast<std::byte*>(to);
+  for (std::size_t panel = 0; panel < panels_.panels(); ++panel) {
+    const std::size_t first = panels_.first_column(panel);
+    const std::size_t width = panels_.width(panel);
+    for (std::size_t row = 0; row < taps_ * depth_; ++row) {
+      const std::size_t k = row % depth_;
+      const std::size_t word = row / depth_ * tap_words() + k / per_word();
+      std::byte* at =
+          bytes + (panels_.offset(panel) + word * width) * sizeof(float) + k % per_word() * size;
+      const float* from = matrix + row * row_stride + first;
+      for (std::size_t i = 0; i < panels_.columns_of(panel); ++i, at += sizeof(float)) {
+        const float value = factors != nullptr ? from[i] * factors[first + i] : from[i];
+        if (!int8) {
+          const std::uint16_t rounded = to_bfloat16(value);
+          std::memcpy(at, &rounded, sizeof(rounded));
+        } else if (scales[first + i] > 0) {
+          const float limited = std::clamp(value / scales[first + i], -kLargestInt8, kLargestInt8);
+          const auto rounded = static_cast<std::int8_t>(std::nearbyint(limited));
+          std::memcpy(at, &rounded, sizeof(rounded));
+          sums[first + i] += rounded;
+        }
+      }
+    }
+  }
+  if (!int8) return;
+  std::copy(scales.begin(), scales.end(), to + panels_.floats());
+  std::memcpy(to + panels_.floats() + scale_count(), sums.data(), columns * sizeof(std::int32_t));
+}
+
+}  // namespace kerf::engine
