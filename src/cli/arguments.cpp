@@ -32,6 +32,17 @@ CLI::Option* add_tensor_option(CLI::App& command, const std::string& option,
       });
 }
 
+CLI::Option* add_precision_option(CLI::App& command, Precision& precision) {
+  return command
+      .add_option_function<std::string>(
+          "--precision",
+          [&precision](const std::string& name) { precision = *parse_precision(name); },
+          "of weights and of their products: float32, bf16 or int8")
+      ->default_str("float32")
+      ->check(CLI::IsMember({"float32", "bf16", "int8"}))
+      ->type_name("PRECISION");
+}
+
 void add_extension_options(CLI::App& command, config::ExtensionList& extensions) {
   command
       .add_option("--alias", extensions.aliases,

@@ -26,6 +26,9 @@ CLI::Option* add_tensor_option(CLI::App& command, const std::string& option,
                                std::vector<std::string>& values, const std::string& value_name,
                                const std::string& help);
 
+// Adds --precision.
+CLI::Option* add_precision_option(CLI::App& command, Precision& precision);
+
 // Adds --alias and --plugin.
 void add_extension_options(CLI::App& command, config::ExtensionList& extensions);
 

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstring>
-#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -16,6 +14,7 @@
 #include "cli/command.h"
 #include "cli/latencies.h"
 #include "cli/load.h"
+#include "cli/samples.h"
 
 namespace kerf::cli {
 namespace {
@@ -33,7 +32,8 @@ constexpr auto kExamples = R"(Examples:
   kerf bench resnet50.keras --workers 8 --batch 4        8 runs of 4 samples at a time, a core each
   kerf bench resnet50.keras --profile                    where the time goes
   kerf bench encoder.keras --shape tokens=1,128          dimensions that the model leaves open
-  kerf bench recommender.keras --feed concat             the tail after concat)";
+  kerf bench recommender.keras --feed concat             the tail after concat
+  kerf bench resnet50.keras --precision bf16             with its weights in bfloat16)";
 
 struct Options {
   std::string model;
@@ -46,55 +46,8 @@ struct Options {
   unsigned workers = 1;
   double seconds = 2;
   bool profile = false;
+  Precision precision = Precision::kFloat32;
 };
-
-std::vector<Shape> feed_shapes(const Cut& cut, const Options& options) {
-  std::map<std::string, Shape> given;
-  for (const std::string& argument : options.shapes) {
-    const auto [name, dims] = name_and_value(argument);
-    given[name] = parse_shape(dims, name);
-  }
-  std::vector<Shape> shapes;
-  for (const TensorInfo& feed : cut.feeds()) {
-    Shape shape = feed.shape;
-    if (const auto found = given.find(feed.name); found != given.end()) {
-      shape = found->second;
-      given.erase(found);
-    } else if (shape.rank() > 0 && shape[0] == Shape::kUnknown) {
-      shape[0] = options.batch;
-    }
-    if (!shape.is_static()) {
-      throw Error(
-          ErrorCode::kInvalidArgument,
-          fmt::format("its shape {} leaves dimensions open: give them, as in --shape {}=...",
-                      feed.shape.to_string(), feed.name),
-          feed.name);
-    }
-    shapes.push_back(shape);
-  }
-  if (!given.empty()) {
-    throw Error(ErrorCode::kInvalidArgument, "--shape is given for a tensor that is not fed",
-                given.begin()->first);
-  }
-  return shapes;
-}
-
-Tensor made_up(const TensorInfo& info, std::mt19937& random) {
-  const auto count = static_cast<std::size_t>(info.shape.element_count());
-  if (is_floating(info.dtype)) {
-    std::uniform_real_distribution<float> uniform(-1, 1);
-    std::vector<float> values(count);
-    std::ranges::generate(values, [&] { return uniform(random); });
-    return Tensor::floats(info.shape, values).cast(info.dtype);
-  }
-  if (info.dtype == DType::kString) {
-    const std::vector<std::string_view> texts(count,
-                                              "The quick brown fox jumps over the lazy dog.");
-    return Tensor::of_strings(info.shape, texts);
-  }
-  const std::vector<std::byte> zeros(count * dtype_size(info.dtype));
-  return Tensor::copy_of(info.dtype, info.shape, zeros);
-}
 
 // A caller of a plan with memory of its own.
 class Caller {
@@ -223,9 +176,10 @@ void print_profile(const Plan& plan, const Threads* threads, double seconds) {
 }
 
 int bench(const Options& options) {
-  const Model model = load_model(options.model, options.extensions);
+  const Model model =
+      load_model(options.model, options.extensions).with_precision(options.precision);
   const Cut cut = model.cut(options.feeds, options.fetches);
-  const std::vector<Shape> shapes = feed_shapes(cut, options);
+  const std::vector<Shape> shapes = sample_shapes(cut, options.shapes, options.batch);
   const auto before = Clock::now();
   const Plan plan = cut.plan(shapes);
   const double compiling = std::chrono::duration<double, std::nano>(Clock::now() - before).count();
@@ -234,9 +188,10 @@ int bench(const Options& options) {
 
   fmt::print("{}: {} -> {}\n", options.model, describe_ports(plan.feeds()),
              describe_ports(plan.fetches()));
-  fmt::print("{} worker{}, {} thread{} a run; {:.3g} MFLOP a run; compiled in {}\n\n",
+  fmt::print("{} worker{}, {} thread{} a run; {:.3g} MFLOP a run; compiled in {}, in {}\n\n",
              options.workers, options.workers == 1 ? "" : "s", options.threads,
-             options.threads == 1 ? "" : "s", plan.flops() / 1e6, duration(compiling));
+             options.threads == 1 ? "" : "s", plan.flops() / 1e6, duration(compiling),
+             precision_name(model.precision()));
   const double samples =
       shapes.empty() || shapes[0].rank() == 0 ? 1.0 : static_cast<double>(shapes[0][0]);
   print_measured(measure(plan, pool, options), samples, plan.flops());
@@ -271,6 +226,7 @@ void add_bench(CLI::App& app, Action& chosen) {
       ->check(CLI::Range(0.001, 86400.0))
       ->type_name("S");
   command.add_flag("--profile", options->profile, "the time each op takes, after the measurement");
+  add_precision_option(command, options->precision);
   add_extension_options(command, options->extensions);
   command.callback([=, &chosen] { chosen = [options] { return bench(*options); }; });
 }

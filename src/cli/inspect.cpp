@@ -30,10 +30,12 @@ struct Options {
   bool program = false;
   std::vector<std::string> feeds;
   std::vector<std::string> fetches;
+  Precision precision = Precision::kFloat32;
 };
 
 int inspect(const Options& options) {
-  const Model model = load_model(options.model, options.extensions);
+  const Model model =
+      load_model(options.model, options.extensions).with_precision(options.precision);
   if (options.json) {
     fmt::print("{}\n", model.to_json());
   } else if (options.dot) {
@@ -64,6 +66,7 @@ void add_inspect(CLI::App& app, Action& chosen) {
   const auto [feed, fetch] = add_cut_options(command, options->feeds, options->fetches);
   feed->needs(program);
   fetch->needs(program);
+  add_precision_option(command, options->precision);
   add_extension_options(command, options->extensions);
   command.callback([=, &chosen] { chosen = [options] { return inspect(*options); }; });
 }

@@ -31,6 +31,7 @@ struct Options {
   std::vector<std::string> fetches;
   std::string output;
   unsigned threads = 0;
+  Precision precision = Precision::kFloat32;
 };
 
 // In quotes, on one line, and cut where it is long. A terminal gets no control characters.
@@ -76,7 +77,8 @@ int run(const Options& options) {
     names.push_back(name);
     tensors.push_back(read_npy(file));
   }
-  const Model model = load_model(options.model, options.extensions);
+  const Model model =
+      load_model(options.model, options.extensions).with_precision(options.precision);
   const Cut cut = model.cut(names, options.fetches, {.strict = false});
   for (const std::string& unused : cut.unused_feeds()) {
     fmt::print(stderr, "kerf: {}: it is fed, but nothing that is fetched needs it\n", unused);
@@ -111,6 +113,7 @@ void add_run(CLI::App& app, Action& chosen) {
   command.add_option("--threads", options->threads, "cores to use (default: all)")
       ->check(CLI::Range(1U, 1024U))
       ->type_name("N");
+  add_precision_option(command, options->precision);
   add_extension_options(command, options->extensions);
   command.callback([=, &chosen] { chosen = [options] { return run(*options); }; });
 }

@@ -69,8 +69,8 @@ void log_event(const serving::RepositoryEvent& event, bool starting) {
   using Kind = serving::RepositoryEvent::Kind;
   switch (event.kind) {
     case Kind::kLoaded:
-      return spdlog::info("model {} version {}: loaded in {:.3f} s", event.model, event.version,
-                          event.seconds);
+      return spdlog::info("model {} version {}: loaded in {:.3f} s, in {}", event.model,
+                          event.version, event.seconds, event.text);
     case Kind::kFailed:
       if (starting) return;  // what keeps the server from starting is said when it ends
       return spdlog::error("model {} version {} cannot be loaded: {}", event.model, event.version,
@@ -308,6 +308,10 @@ void add_serve(CLI::App& app, Action& chosen) {
   flag("--no-grpc", "server.grpc_port", "\"off\"", "serve HTTP alone");
   flag("--allow-shared-memory", "server.allow_shared_memory", "true",
        "let clients on this machine send tensors by POSIX shared memory");
+  key("--precision", "models.precision", "of weights and of their products: float32, bf16 or int8",
+      "float32", kText)
+      ->check(CLI::IsMember({"float32", "bf16", "int8"}))
+      ->type_name("PRECISION");
   key("--io-threads", "server.io_threads", "threads for connections (default: cores)", "");
   key("--worker-threads", "server.worker_threads",
       "threads for runs that take long (default: cores)", "");

@@ -34,7 +34,8 @@ struct Models {
   std::chrono::milliseconds poll_interval{1000};
   unsigned load_threads = 0;
   bool start_without_all = false;
-  std::vector<serving::ModelSpec> named;  // [models.NAME]
+  Precision precision = Precision::kFloat32;  // of models that say nothing of it
+  std::vector<serving::ModelSpec> named;      // [models.NAME]
 };
 
 // All that `kerf serve` can be told. A plain value.

@@ -255,6 +255,10 @@ void apply(const Override& given, Config& config) {
 std::vector<serving::ModelSpec> Config::specs() const {
   std::vector<serving::ModelSpec> specs = models.named;
   for (const std::string& path : models.paths) specs.push_back(serving::parse_model_spec(path));
+  for (serving::ModelSpec& spec : specs) {
+    std::optional<Precision>& precision = spec.options.serving.precision;
+    if (!precision) precision = models.precision;
+  }
   return specs;
 }
 

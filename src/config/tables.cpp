@@ -124,6 +124,10 @@ Section<Config> models_section() {
               "stayed the same for this long."),
           keys.key<Count<0, 1024>>("load_threads", &Models::load_threads,
                                    "Files that are read at once at the start; 0 for one per core."),
+          keys.key<PrecisionName>("precision", &Models::precision,
+                                  "In what the weights of models are kept and multiplied, unless "
+                                  "a model says otherwise: docs/tuning.md tells what that costs "
+                                  "and gains. `kerf check` measures the error."),
           keys.key<Flag>("start_without_all", &Models::start_without_all,
                          "Serve what can be served when a model cannot, instead of ending. The "
                          "server is not ready until every model is."),
@@ -236,6 +240,9 @@ const Section<serving::ModelSpec>& model_section() {
                                       &serving::ModelSettings::queue_length,
                                       "Calls of the model that may wait for a worker; 0 is "
                                       "`limits.queue_length`."),
+          key_in<OwnPrecision, ModelSpec>(
+              kModelSettings, "precision", &serving::ModelSettings::precision,
+              "In what its weights are kept and multiplied; without this, `models.precision`."),
       }};
   return section;
 }

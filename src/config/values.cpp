@@ -229,6 +229,14 @@ std::string Labels::show(const Map& value) {
   return parts.empty() ? "{}" : "{ " + join(parts) + " }";
 }
 
+void PrecisionName::read(const toml::node& node, Precision& value) {
+  constexpr std::string_view kWhat = "\"float32\", \"bf16\" or \"int8\" is wanted here";
+  const std::optional<Precision> precision = parse_precision(read_text(node, kWhat));
+  if (!precision) expect(kWhat);
+  value = *precision;
+}
+std::string PrecisionName::show(Precision value) { return shown_text(precision_name(value)); }
+
 void Control::read(const toml::node& node, serving::ModelControl& value) {
   constexpr std::string_view kWhat = "\"none\", \"explicit\" or \"poll\" is wanted here";
   const std::string text = read_text(node, kWhat);

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kerf/precision.h"
 #include "serving/access.h"
 #include "serving/model_spec.h"
 #include "serving/repository.h"
@@ -103,6 +104,23 @@ struct Control {
   static constexpr std::string_view form = "\"none\", \"explicit\" or \"poll\"";
   static void read(const toml::node& node, serving::ModelControl& value);
   static std::string show(serving::ModelControl value);
+};
+
+struct PrecisionName {
+  static constexpr std::string_view form = "\"float32\", \"bf16\" or \"int8\"";
+  static void read(const toml::node& node, Precision& value);
+  static std::string show(Precision value);
+};
+
+// The same, or nothing where it is not given.
+struct OwnPrecision {
+  static constexpr std::string_view form = PrecisionName::form;
+  static void read(const toml::node& node, std::optional<Precision>& value) {
+    PrecisionName::read(node, value.emplace());
+  }
+  static std::string show(std::optional<Precision> value) {
+    return value ? PrecisionName::show(*value) : "";
+  }
 };
 
 // A port, "next" (-1) or "off" (-2).

@@ -147,6 +147,8 @@ void answer(const Service& service, const inference::ModelConfigRequest& request
   config.set_name(served->name());
   config.set_platform(std::string(kPlatform));
   config.set_backend("kerf");
+  (*config.mutable_parameters())["precision"].set_string_value(
+      std::string(precision_name(model.precision())));
   inference::ModelVersionPolicy::Specific& policy =
       *config.mutable_version_policy()->mutable_specific();
   for (const serving::ModelVersion& version : models->entry(request.name())->versions) {

@@ -3,8 +3,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "kerf/precision.h"
 
 namespace kerf::serving {
 
@@ -36,7 +39,8 @@ struct Batching {
 struct ModelSettings {
   Batching batching;
   std::vector<NamedCut> cuts;
-  std::size_t queue_length = 0;  // calls waiting for a worker; 0: Limits::queue_length
+  std::optional<Precision> precision;  // nothing: float32
+  std::size_t queue_length = 0;        // calls waiting for a worker; 0: Limits::queue_length
 
   bool operator==(const ModelSettings&) const = default;
 };

@@ -235,7 +235,7 @@ std::vector<std::string> Repository::update(const Update& what) {
     tell({.kind = Kind::kLoaded,
           .model = model.name(),
           .version = model.version(),
-          .text = {},
+          .text = std::string(precision_name(model.model().precision())),
           .seconds = seconds});
   };
   load_models(jobs, loading);

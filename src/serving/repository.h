@@ -38,7 +38,7 @@ struct RepositoryEvent {
   Kind kind = Kind::kNote;
   std::string model;    // empty where it is about no model in particular
   std::string version;  // likewise
-  std::string text;     // the error, for kFailed
+  std::string text;     // the error, for kFailed; the precision, for kLoaded
   double seconds = 0;   // that loading took
 };
 

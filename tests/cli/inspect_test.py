@@ -56,6 +56,12 @@ class Inspect(kerf.TestCase):
         self.assertNotIn("Gather", tail)
         self.assertLess(tail.count("\n"), whole.count("\n"))
 
+    def test_a_precision_is_shown(self):
+        out, _ = self.kerf("inspect", RECOMMENDER, "--precision", "int8")
+        self.assertIn("precision: int8", out)
+        out, _ = self.kerf("inspect", RECOMMENDER, "--json")
+        self.assertEqual(json.loads(out)["precision"], "float32")
+
     def test_a_cut_that_cannot_be_computed_is_refused(self):
         err = self.refused("inspect", RECOMMENDER, "--program", "--feed", "flat")
         self.assertIn("Features", err)

@@ -52,6 +52,19 @@ class Serve(kerf.TestCase):
                 process.send_signal(name)
                 self.assertEqual(process.wait(timeout=60), 0)
 
+    def test_a_precision_is_used_and_told(self):
+        with self.server(kerf.MODELS, "--precision", "bf16") as (_, url, said):
+            self.assertRegex(said, r"model recommender version 1: loaded in [\d.]+ s, in bf16")
+            config = self.get(f"{url}/v2/models/recommender/config")
+            self.assertEqual(config["parameters"]["precision"], {"string_value": "bf16"})
+            self.assertEqual(self.get(f"{url}/v2/models/recommender/graph")["precision"], "bf16")
+            body = (kerf.SAMPLES / "recommender.request.json").read_bytes()
+            request = urllib.request.Request(f"{url}/v2/models/recommender/infer", body)
+            got = self.get(request)["outputs"][0]["data"]
+            truth = kerf.sample("recommender", "keras")["dense_final"].values
+            self.assertLess(kerf.largest_difference(got, truth), 2e-2)
+            self.assertGreater(kerf.largest_difference(got, truth), 1e-5)
+
     def test_models_may_be_given_names_and_versions(self):
         versions = self.scratch / "ranker"
         for version in ("1", "3"):

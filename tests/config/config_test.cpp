@@ -40,9 +40,11 @@ reply_bytes = 1000
 [models]
 paths = ["a.keras", "x=b.keras"]
 control = "poll"
+precision = "bf16"
 
 [models.ranker]
 path = "/srv/ranker"
+precision = "int8"
 versions = "latest 2"
 labels = { stable = 3, canary = "4" }
 
@@ -103,6 +105,9 @@ TEST(Config, ReadsEveryKindOfValue) {
                                                            .fetches = {"concat"},
                                                            .cache_bytes = std::size_t{256} << 20}));
   EXPECT_EQ(settings.queue_length, 7U);
+  EXPECT_EQ(settings.precision, Precision::kInt8);
+  EXPECT_EQ(find("x").options.serving.precision, Precision::kBfloat16);
+  EXPECT_EQ(find("with.dots").options.serving.precision, Precision::kBfloat16);
   EXPECT_EQ(find("with.dots").path, "/etc/kerf/one.keras");
   EXPECT_THAT(find("with.dots").options.versions->versions, ElementsAre("1", "7"));
   EXPECT_FALSE(find("with.dots").options.load_at_start);
@@ -137,6 +142,10 @@ TEST(Config, SaysWhereItIsWrong) {
   EXPECT_THAT(error("[server]\n  port = 70000\n"),
               HasSubstr("kerf.toml:2:10: server.port: a whole"));
   EXPECT_THAT(error("[server]\nport = \"x\"\n"), HasSubstr("from 0 to 65535"));
+  EXPECT_THAT(error("[models]\nprecision = \"fp16\"\n"),
+              HasSubstr("kerf.toml: models.precision: \"float32\", \"bf16\" or \"int8\""));
+  EXPECT_THAT(error("[models.a]\npath = \"a.keras\"\nprecision = 8\n"),
+              HasSubstr("kerf.toml:3:13: models.a.precision: \"float32\", \"bf16\" or"));
   EXPECT_THAT(error("[server]\nidle_timeout = 3\n"), HasSubstr("a duration is wanted"));
   EXPECT_THAT(error("[server]\nidle_timeout = \"99999999999999h\"\n"), HasSubstr("a duration"));
   EXPECT_THAT(error("[limits]\nrequest_bytes = \"3 pounds\"\n"), HasSubstr("a size is wanted"));
