@@ -47,11 +47,11 @@ struct Int8Dot {
     return (Sum)_mm512_dpbusd_epi32((__m512i)sum, x, w);
   }
   static __m512 finish(const Tile& t, Sum sum, std::size_t m, std::size_t n) {
-    const __m512i column_sums = _mm512_loadu_si512(t.column_sums + n * kLanes);
+    const __m512i column_sums = _mm512_loadu_si512(t.int8->column_sums + n * kLanes);
     const __m512i of_zeros =
-        _mm512_mullo_epi32(column_sums, _mm512_set1_epi32(t.row_scales[m].zero));
-    const __m512 scale = _mm512_mul_ps(_mm512_loadu_ps(t.column_scales + n * kLanes),
-                                       _mm512_set1_ps(t.row_scales[m].scale));
+        _mm512_mullo_epi32(column_sums, _mm512_set1_epi32(t.int8->rows[m].zero));
+    const __m512 scale = _mm512_mul_ps(_mm512_loadu_ps(t.int8->columns + n * kLanes),
+                                       _mm512_set1_ps(t.int8->rows[m].scale));
     return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32((__m512i)sum, of_zeros)), scale);
   }
 };

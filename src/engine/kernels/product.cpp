@@ -117,9 +117,12 @@ void Product::multiply(const Blocks& blocks, const float* matrix, std::size_t pa
     tile.ahead = matrix + panels.offset(panel + 1);
     tile.ahead_step = divide_up(panels.width(panel), block_count);
   }
-  if (form_.precision() == Precision::kInt8) {
-    tile.column_scales = form_.scales(matrix) + column;
-    tile.column_sums = form_.sums(matrix) + column;
+  const bool int8 = form_.precision() == Precision::kInt8;
+  Int8Scales scales;
+  if (int8) {
+    scales.columns = form_.scales(matrix) + column;
+    scales.column_sums = form_.sums(matrix) + column;
+    tile.int8 = &scales;
   }
   tile.out_stride = output.stride;
   tile.columns = panels.columns_of(panel);
@@ -142,7 +145,7 @@ void Product::multiply(const Blocks& blocks, const float* matrix, std::size_t pa
     std::size_t row = row_of(block);
     const std::size_t row_end = row_of(block + 1);
     tile.rows = blocks.pointers + (row - first) * taps_;
-    if (rounded) tile.row_scales = blocks.scales + (row - first);
+    if (int8 && rounded) scales.rows = blocks.scales + (row - first);
     tile.tap_stride = row_end - row;
     if (output.lines == nullptr) {
       compute(row_end - row, row * output.stride + column);
@@ -155,7 +158,7 @@ void Product::multiply(const Blocks& blocks, const float* matrix, std::size_t pa
       compute(rows, output.lines[line] + of_line * output.stride + column);
       row += rows;
       tile.rows += rows;
-      if (rounded) tile.row_scales += rows;
+      if (int8 && rounded) scales.rows += rows;
     }
   }
 }

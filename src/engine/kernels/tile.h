@@ -15,6 +15,13 @@ struct RowScale {
   std::int32_t zero = 0;
 };
 
+// Of the columns of a panel of int8, and of rows if they are rounded.
+struct Int8Scales {
+  const float* columns = nullptr;
+  const std::int32_t* column_sums = nullptr;
+  const RowScale* rows = nullptr;
+};
+
 // The innermost product: a few rows by one panel of a packed matrix (packed_matrix.h), summed up in
 // registers. Rows are given by pointers, so that the same code multiplies dense matrices and the
 // input rows under a convolution's window. Panels are of floats, or of words as a MatrixForm
@@ -38,10 +45,7 @@ struct Tile {
   bool clamp = false;               // limit results to [low, high]
   float low = 0;
   float high = 0;
-  // For int8: of the panel's columns, and of the rows if they are rounded.
-  const float* column_scales = nullptr;
-  const std::int32_t* column_sums = nullptr;
-  const RowScale* row_scales = nullptr;
+  const Int8Scales* int8 = nullptr;  // for panels of int8
 };
 
 using TileFunction = void (*)(const Tile& tile);

@@ -129,7 +129,7 @@ HWY_NOINLINE void widening_tile(const Tile& t) {
   if constexpr (kNumbers == 4) {
 #pragma GCC unroll 2
     for (std::size_t n = 0; n < N; ++n) {
-      const Vector scale = hn::Load(d, t.column_scales + n * kLanes);
+      const Vector scale = hn::Load(d, t.int8->columns + n * kLanes);
 #pragma GCC unroll 12
       for (std::size_t m = 0; m < M; ++m) sum[0][m][n] = hn::Mul(sum[0][m][n], scale);
     }
