@@ -37,7 +37,7 @@ void run(benchmark::State& state, const Op& op, const std::vector<Shape>& shapes
          std::size_t constant) {
   std::vector<ValueType> operands;
   std::vector<Tensor> values;
-  std::vector<Tensor> constants;
+  std::vector<Constant> constants;
   std::vector<const void*> operand_pointers;
   std::vector<Memory> memory;  // aligned, as plans lay out their values
   for (const Shape& shape : shapes) {

@@ -156,7 +156,7 @@ class Model {
   const std::vector<TensorInfo>& inputs() const noexcept;
   const std::vector<TensorInfo>& outputs() const noexcept;
   std::int64_t parameter_count() const noexcept;
-  // Bytes of weights in memory, with the packed copies made so far.
+  // Bytes of weights in memory, in the forms in which they are held by now.
   std::size_t memory_bytes() const;
 
   // From the model's inputs to its outputs.

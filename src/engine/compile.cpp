@@ -58,13 +58,14 @@ class Compiler {
   void find_types();
   void make_kernels();
   void find_last_uses();
+  std::vector<bool> find_reads() const;
   void find_storages();
   void store_results(std::size_t step, const Instruction& instruction, const Kernel& kernel);
   std::optional<std::uint32_t> overwritable(std::size_t step, const Instruction& instruction,
                                             const Kernel& kernel, std::size_t bytes) const;
   void place_arguments();
   Place place_of(std::uint32_t storage) const;
-  const void* elements_of(const Tensor& constant);
+  const void* elements_of(const Constant& constant);
   std::size_t bytes_of(const ValueType& type) const;  // throws above the limit
   std::vector<ValueType> types_of(const std::vector<ValueId>& ids) const;
   const std::string& source_of(const Instruction& instruction) const;
@@ -167,7 +168,7 @@ void Compiler::make_kernels() {
     if (std::ranges::all_of(results, [this](const ValueType& t) { return bytes_of(t) == 0; })) {
       continue;
     }
-    std::vector<Tensor> constants;
+    std::vector<Constant> constants;
     for (const ValueId id : instruction.operands) {
       constants.push_back(program_.values[id].constant);
     }
@@ -253,15 +254,30 @@ void Compiler::store_results(std::size_t step, const Instruction& instruction,
 }
 
 // A constant as kernels read it. Strings are read through views, which are made once per model.
-const void* Compiler::elements_of(const Tensor& constant) {
-  if (constant.dtype() != DType::kString) return constant.data();
-  parts_.kept.push_back(cache_.get(
-      {.derivation = "views of strings", .sources = {constant.data()}}, {&constant, 1}, [&] {
-        const std::vector<std::string_view> strings = constant.strings();
+const void* Compiler::elements_of(const Constant& constant) {
+  parts_.kept.push_back(constant.elements());
+  if (constant.dtype() != DType::kString) return parts_.kept.back().data();
+  const Constant views = cache_.get(
+      {.derivation = "views of strings", .sources = {constant.identity()}}, {&constant, 1}, [&] {
+        const std::vector<std::string_view> strings = parts_.kept.back().strings();
         const auto bytes = std::as_bytes(std::span(strings));
         return Tensor::copy_of(DType::kUInt8, {std::ssize(bytes)}, bytes);
-      }));
+      });
+  parts_.kept.push_back(views.elements());
   return parts_.kept.back().data();
+}
+
+// By value, reshaped ones by their root: whether a kernel or the caller reads its elements.
+std::vector<bool> Compiler::find_reads() const {
+  std::vector<bool> read(types_.size());
+  for (std::size_t step = 0; step < instructions_.size(); ++step) {
+    const std::vector<ValueId>& operands = instructions_[step]->operands;
+    for (std::size_t i = 0; i < operands.size(); ++i) {
+      if (parts_.steps[step].kernel->reads(i)) read[roots_[operands[i]]] = true;
+    }
+  }
+  for (const ValueId fetch : program_.fetches) read[roots_[fetch]] = true;
+  return read;
 }
 
 void Compiler::find_storages() {
@@ -274,9 +290,10 @@ void Compiler::find_storages() {
     store(program_.feeds[i],
           {.kind = Storage::Kind::kFeed, .index = static_cast<std::uint32_t>(i)});
   }
+  const std::vector<bool> read = find_reads();
   for (std::size_t i = 0; i < types_.size(); ++i) {
     const auto id = static_cast<ValueId>(i);
-    if (program_.is_constant(id)) {
+    if (program_.is_constant(id) && read[id]) {
       store(id, {.kind = Storage::Kind::kConstant,
                  .constant = elements_of(program_.values[id].constant)});
     }
@@ -301,7 +318,7 @@ void Compiler::find_storages() {
 }
 
 Place Compiler::place_of(std::uint32_t index) const {
-  if (index == kNone) return {};  // an empty value
+  if (index == kNone) return {};  // empty, or not read
   const Storage& storage = storage_[index];
   switch (storage.kind) {
     case Storage::Kind::kConstant:

@@ -41,8 +41,8 @@ struct FetchCopy {
 class CompiledPlan final : public Plan {
  public:
   struct Parts {
-    std::shared_ptr<const program::Program> program;  // keeps the constants alive
-    std::vector<Tensor> kept;                         // what else places point to
+    std::shared_ptr<const program::Program> program;  // its instructions are what runs
+    std::vector<Tensor> kept;                         // the constants that places point to
     std::vector<program::ValueType> feeds;
     std::vector<program::ValueType> fetches;
     std::vector<Place> places;

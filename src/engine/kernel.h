@@ -17,15 +17,15 @@ class ThreadPool;
 struct KernelSpec {
   std::span<const program::ValueType> operands;
   std::span<const program::ValueType> results;
-  std::span<const Tensor> constants;  // parallel to operands; empty where not constant
-  program::ConstantCache& cache;      // packed weights come from here and are shared by all plans
+  std::span<const Constant> constants;  // parallel to operands; empty where not constant
+  program::ConstantCache& cache;        // packed weights come from here and are shared by all plans
   Precision precision = Precision::kFloat32;  // of matrices among the constants
 };
 
 // What one run of a kernel works on. Elements are dense and row-major; a pointer is aligned as its
 // dtype needs, no more (feeds and fetches are the caller's memory).
 struct KernelRun {
-  const void* const* operands;  // constants as stored; a kernel that packed one need not look.
+  const void* const* operands;  // constants as stored; null where the kernel does not read them.
                                 // Strings are std::string_views, and are moved as such
   void* const* results;
   std::byte* scratch;    // scratch_bytes() of them, 64-byte aligned
@@ -42,6 +42,8 @@ class Kernel {
   // nothing otherwise.
   virtual bool run(const KernelRun& run) const noexcept = 0;
   virtual std::size_t scratch_bytes() const noexcept { return 0; }
+  // False for a constant operand that it has a form of its own of, and does not look at in a run.
+  virtual bool reads(std::size_t /*operand*/) const noexcept { return true; }
   // True if a result may be given the memory of operand i, of equal size, when that dies here.
   virtual bool may_overwrite(std::size_t /*operand*/) const noexcept { return false; }
   // How it computes, where that is not the obvious way: for profiles.

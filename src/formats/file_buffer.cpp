@@ -50,17 +50,21 @@ FileBuffer::FileBuffer(std::size_t size) : size_(size) {
 
 FileBuffer::~FileBuffer() { munmap(mapping_, mapped_); }
 
+void FileBuffer::discard(std::span<const std::byte> part) noexcept {
+  const auto begin = reinterpret_cast<std::uintptr_t>(part.data());
+  const std::uintptr_t from = round_up(begin, kPage);
+  const std::uintptr_t to = (begin + part.size()) / kPage * kPage;
+  if (to > from) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+}
+
 void FileBuffer::keep_only(std::vector<std::span<const std::byte>> parts) noexcept {
   // Tensors that could not be used in place stand elsewhere.
-  std::erase_if(
-      parts, [&](const auto& part) { return part.data() < data_ || part.data() >= data_ + size_; });
+  std::erase_if(parts, [&](const auto& part) { return !contains(part); });
   std::ranges::sort(parts, {}, [](const auto& part) { return part.data(); });
   const auto start = reinterpret_cast<std::uintptr_t>(data_);
   std::uintptr_t free_from = start;
   const auto release_until = [&](std::uintptr_t end) {
-    const std::uintptr_t from = round_up(free_from, kPage);
-    const std::uintptr_t to = end / kPage * kPage;
-    if (to > from) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+    if (end > free_from) discard({reinterpret_cast<const std::byte*>(free_from), end - free_from});
   };
   for (const auto& part : parts) {
     const auto begin = reinterpret_cast<std::uintptr_t>(part.data());

@@ -30,6 +30,11 @@ class FileBuffer {
   // Gives the pages that no part touches back to the system: an optimizer's state is twice as large
   // as the weights that are used. What is outside of the parts must not be read any more.
   void keep_only(std::vector<std::span<const std::byte>> parts) noexcept;
+  // The opposite: those that lie in a part as a whole. Any thread, for parts that do not overlap.
+  static void discard(std::span<const std::byte> part) noexcept;
+  bool contains(std::span<const std::byte> part) const noexcept {
+    return part.data() >= data_ && part.data() < data_ + size_;
+  }
 
  private:
   void* mapping_ = nullptr;

@@ -163,11 +163,11 @@ class Translation {
           continue;
         }
         if (lstm) {
-          weight.value = multiplied(weight.value, 4, {0, 1, 3});  // i, f and o, not c
+          weight.value = multiplied(weight.value.elements(), 4, {0, 1, 3});  // i, f and o, not c
         } else if (gru) {
-          weight.value = multiplied(weight.value, 3, {0, 1});  // z and r, not h
+          weight.value = multiplied(weight.value.elements(), 3, {0, 1});  // z and r, not h
         } else {
-          weight.value = multiplied(weight.value, 1, {0});
+          weight.value = multiplied(weight.value.elements(), 1, {0});
         }
         break;
       }

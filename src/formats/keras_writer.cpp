@@ -176,7 +176,8 @@ class Writer {
     if (!has_vocabulary(layer.class_name) || layer.weights.empty()) return;
     const std::size_t tokens = config.at("vocabulary").as_array().size();
     json::array weights;
-    for (const float weight : layer.weights.front().value.as<float>()) {
+    const Tensor values = layer.weights.front().value.elements();
+    for (const float weight : values.as<float>()) {
       if (weights.size() < tokens) weights.push_back(weight);
     }
     config["idf_weights"] = std::move(weights);
@@ -415,7 +416,7 @@ class Writer {
             slash == std::string::npos ? "" : "/" + weight.name.substr(0, slash);
         const std::string name =
             has_vocabulary(entry.class_name) ? weight.name : fmt::format("{}", positions[part]++);
-        file.dataset(fmt::format("{}{}/vars/{}", path, part, name), weight.value);
+        file.dataset(fmt::format("{}{}/vars/{}", path, part, name), weight.value.elements());
       }
     }
     file.group("/vars", graph_.name().empty() ? "functional" : graph_.name());

@@ -11,6 +11,7 @@
 #include "formats/graph_reader.h"
 #include "formats/hdf5_file.h"
 #include "formats/json.h"
+#include "formats/keep_weights.h"
 #include "formats/members.h"
 #include "formats/old_dialect.h"
 #include "formats/old_weights.h"
@@ -51,17 +52,6 @@ std::shared_ptr<FileBuffer> read_whole(const std::filesystem::path& path, std::u
     throw Error(ErrorCode::kInvalidFile, "the file is absurdly large", file.where());
   }
   return file.read_part(0, file.size(), {}).buffer;
-}
-
-// The memory that weights stand in (of a FileBuffer or a TensorBundle) may hold much that nobody
-// needs, like an optimizer's state.
-template <typename Buffer>
-void keep_weights_only(Buffer& buffer, const Skeleton& skeleton) {
-  std::vector<std::span<const std::byte>> parts;
-  for (const graph::Layer& layer : skeleton.builder.peek().layers()) {
-    for (const graph::Weight& weight : layer.weights) parts.push_back(weight.value.bytes());
-  }
-  buffer.keep_only(std::move(parts));
 }
 
 Skeleton read_skeleton(const ModelSpec& model, KerasVersion version, Problems& problems) {
@@ -107,7 +97,7 @@ void read_member_weights(const Members& members, const ModelSpec& model, Skeleto
                            : fmt::format("it has no {}", kWeights),
                        where));
   }
-  for (const auto& buffer : buffers) keep_weights_only(*buffer, skeleton);
+  keep_weights(buffers, skeleton);
 }
 
 // Null where there are problems: a graph with holes is none.
@@ -210,7 +200,7 @@ std::shared_ptr<const graph::Graph> read_hdf5(const std::filesystem::path& path,
     if (problems.empty())
       read_legacy_weights(file, "/model_weights", model, age.keras1, *skeleton, problems);
   }
-  keep_weights_only(*buffer, *skeleton);
+  keep_weights({&buffer, 1}, *skeleton);
   return problems.empty() ? skeleton->builder.build() : nullptr;
 }
 
@@ -235,7 +225,7 @@ std::shared_ptr<const graph::Graph> read_saved_model(const std::filesystem::path
   TensorBundle bundle(folder / "variables" / "variables",
                       [&](double share) { progress(0.9 * share); });
   read_checkpoint_weights(bundle, model, skeleton, problems);
-  keep_weights_only(bundle, skeleton);
+  keep_weights(bundle.buffers(), skeleton);
   return problems.empty() ? skeleton.builder.build() : nullptr;
 }
 

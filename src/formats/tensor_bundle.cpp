@@ -185,8 +185,10 @@ std::string_view TensorBundle::text(std::string_view key) {
   return text;
 }
 
-void TensorBundle::keep_only(const std::vector<std::span<const std::byte>>& parts) noexcept {
-  for (const auto& [number, buffer] : shards_) buffer->keep_only(parts);
+std::vector<std::shared_ptr<FileBuffer>> TensorBundle::buffers() const {
+  std::vector<std::shared_ptr<FileBuffer>> buffers;
+  for (const auto& [number, buffer] : shards_) buffers.push_back(buffer);
+  return buffers;
 }
 
 std::string_view TensorBundle::bytes(const BundleEntry& entry, std::string_view key) {

@@ -50,8 +50,8 @@ class TensorBundle {
   Tensor tensor(std::string_view key);
   std::string_view text(std::string_view key);
 
-  // FileBuffer::keep_only() for every file.
-  void keep_only(const std::vector<std::span<const std::byte>>& parts) noexcept;
+  // What was read so far of the files of the data.
+  std::vector<std::shared_ptr<FileBuffer>> buffers() const;
 
  private:
   const BundleEntry& entry(std::string_view key) const;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "formats/json.h"
+#include "formats/keep_weights.h"
 #include "formats/layer_weights.h"
 #include "kerf/error.h"
 
@@ -289,6 +290,7 @@ void TfjsModel::read_weights(const Shards& shards, Skeleton& skeleton, Problems&
       });
     }
   }
+  keep_weights(buffers, skeleton);
 }
 
 }  // namespace kerf::formats

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "formats/json.h"
+#include "formats/keep_weights.h"
 #include "formats/saved_model.h"
 #include "formats/weights.h"
 #include "kerf/error.h"
@@ -49,15 +50,6 @@ bool ends_checkpoint(const InputFile& file) {
   if (file.size() < 48) return false;
   file.read(file.size() - tail.size(), tail);
   return std::memcmp(tail.data(), kEnd.data(), kEnd.size()) == 0;
-}
-
-template <typename Buffer>
-void keep_weights(Buffer& buffer, const Skeleton& skeleton) {
-  std::vector<std::span<const std::byte>> parts;
-  for (const graph::Layer& layer : skeleton.builder.peek().layers()) {
-    for (const graph::Weight& weight : layer.weights) parts.push_back(weight.value.bytes());
-  }
-  buffer.keep_only(std::move(parts));
 }
 
 }  // namespace
@@ -107,7 +99,7 @@ std::shared_ptr<FileBuffer> WeightFile::take(const fs::path& path) {
 void WeightFile::read(const ModelSpec& model, bool keras1, Skeleton& skeleton, Problems& problems) {
   if (checkpoint_) {
     read_checkpoint_weights(*checkpoint_, model, skeleton, problems);
-    keep_weights(*checkpoint_, skeleton);
+    keep_weights(checkpoint_->buffers(), skeleton);
   } else if (shards_) {
     read_keras3_weights(*shards_, model, skeleton, problems);
   } else if (hdf5_->has("/model_weights")) {
@@ -117,7 +109,7 @@ void WeightFile::read(const ModelSpec& model, bool keras1, Skeleton& skeleton, P
   } else {
     read_keras3_weights(*hdf5_, model, skeleton, problems);
   }
-  for (const auto& buffer : buffers_) keep_weights(*buffer, skeleton);
+  keep_weights(buffers_, skeleton);
 }
 
 std::optional<fs::path> weights_beside(const fs::path& config) {

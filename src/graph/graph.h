@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kerf/tensor.h"
+#include "tensor/constant.h"
 
 namespace kerf::layers {
 class UserDefinitions;
@@ -26,7 +27,7 @@ inline constexpr std::uint32_t kNone = 0xffffffffU;
 // A named weight of a layer, as stored (kernel, bias, cell/recurrent_kernel, ...).
 struct Weight {
   std::string name;  // path below the layer: "kernel", "cell/bias"
-  Tensor value;
+  Constant value;
   bool trainable = true;
 };
 

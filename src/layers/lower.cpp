@@ -197,10 +197,10 @@ class LoweringCall final : public BaseCall {
                               weight.value.shape().to_string(), shape.to_string()),
                   describe(layer_));
     }
-    Tensor value = weight.value;
+    Constant value = weight.value;
     if (value.dtype() != DType::kFloat32) {
-      value = cache_.get({.derivation = "float32", .sources = {value.data()}}, {&value, 1},
-                         [&] { return weight.value.cast(DType::kFloat32); });
+      value = cache_.get({.derivation = "float32", .sources = {value.identity()}}, {&value, 1},
+                         [&] { return weight.value.elements().cast(DType::kFloat32); });
     }
     const ValueId id = ops_.constant(std::move(value));
     constants_.emplace(std::move(name), id);
@@ -211,15 +211,18 @@ class LoweringCall final : public BaseCall {
                   const Derivation& make, double parameter) override {
     const auto known = constants_.find(std::string(name));
     if (known != constants_.end()) return known->second;
-    std::vector<Tensor> sources;
+    std::vector<Constant> sources;
     program::ConstantCache::Key key{.derivation = fmt::format("{}({})", name, parameter),
                                     .sources = {}};
     for (const ValueId id : weights) {
       sources.push_back(ops_.peek().values[id].constant);
-      key.sources.push_back(sources.back().data());
+      key.sources.push_back(sources.back().identity());
     }
-    const ValueId id =
-        ops_.constant(cache_.get(key, sources, [&] { return make(sources, parameter); }));
+    const ValueId id = ops_.constant(cache_.get(key, sources, [&] {
+      std::vector<Tensor> elements;
+      for (const Constant& source : sources) elements.push_back(source.elements());
+      return make(elements, parameter);
+    }));
     constants_.emplace(std::string(name), id);
     return id;
   }

@@ -79,7 +79,7 @@ std::int64_t Model::parameter_count() const noexcept {
 std::size_t Model::memory_bytes() const {
   std::size_t bytes = impl_->constants->byte_size();
   for (const graph::Layer& layer : impl_->graph->layers()) {
-    for (const graph::Weight& weight : layer.weights) bytes += weight.value.byte_size();
+    for (const graph::Weight& weight : layer.weights) bytes += weight.value.held_bytes();
   }
   return bytes;
 }

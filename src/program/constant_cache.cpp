@@ -6,8 +6,8 @@ namespace kerf::program {
 
 struct ConstantCache::Entry {
   std::once_flag once;
-  Tensor value;
-  std::vector<Tensor> keep_alive;
+  Constant value;
+  std::vector<Constant> keep_alive;
 };
 
 std::size_t ConstantCache::KeyHash::operator()(const Key& key) const noexcept {
@@ -18,8 +18,8 @@ std::size_t ConstantCache::KeyHash::operator()(const Key& key) const noexcept {
   return hash;
 }
 
-Tensor ConstantCache::get(const Key& key, std::span<const Tensor> keep_alive,
-                          const std::function<Tensor()>& make) {
+Constant ConstantCache::get(const Key& key, std::span<const Constant> keep_alive,
+                            const std::function<Tensor()>& make) {
   std::shared_ptr<Entry> entry;
   {
     const std::lock_guard lock(mutex_);
@@ -29,7 +29,7 @@ Tensor ConstantCache::get(const Key& key, std::span<const Tensor> keep_alive,
   }
   // A make() that throws leaves the flag unset: the next caller tries again.
   std::call_once(entry->once, [&] {
-    Tensor value = make();
+    Constant value = make();
     const std::lock_guard lock(mutex_);
     entry->value = std::move(value);
     entry->keep_alive.assign(keep_alive.begin(), keep_alive.end());
@@ -40,7 +40,7 @@ Tensor ConstantCache::get(const Key& key, std::span<const Tensor> keep_alive,
 std::size_t ConstantCache::byte_size() const {
   const std::lock_guard lock(mutex_);
   std::size_t bytes = 0;
-  for (const auto& [key, entry] : entries_) bytes += entry->value.byte_size();
+  for (const auto& [key, entry] : entries_) bytes += entry->value.held_bytes();
   return bytes;
 }
 

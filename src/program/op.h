@@ -88,8 +88,8 @@ struct Activation {
 // What a matrix-like op does to each result before it stores it:
 // y = activation((x * W) * scale + bias + residual). The operands bias (per output channel),
 // residual (shape of the result) and scale (per output channel, constant; of Linear and Conv only)
-// follow the op's own, in this order, where the flags say so. A scale costs nothing in a run, and
-// no copy of the weights: kernels apply it where they pack them.
+// follow the op's own, in this order, where the flags say so. A scale costs next to nothing in a
+// run, and no copy of the weights: it is applied with the bias.
 struct Epilogue {
   bool bias = false;
   bool residual = false;

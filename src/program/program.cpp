@@ -24,9 +24,9 @@ std::string Program::to_string() const {
     std::string_view separator;
     for (const ValueId operand : instruction.operands) {
       line += separator;
-      const Tensor& constant = values[operand].constant;
+      const Constant& constant = values[operand].constant;
       if (constant.dtype() == DType::kFloat32 && constant.byte_size() == sizeof(float)) {
-        line += fmt::format("{:g}", constant.as<float>()[0]);
+        line += fmt::format("{:g}", constant.elements().as<float>()[0]);
       } else {
         line += is_constant(operand) ? typed(operand) : fmt::format("%{}", operand);
       }
@@ -45,7 +45,7 @@ ValueId ProgramBuilder::feed(const ValueType& type) {
   return id;
 }
 
-ValueId ProgramBuilder::constant(Tensor value) {
+ValueId ProgramBuilder::constant(Constant value) {
   const ValueId id = placeholder({value.dtype(), value.shape()});
   program_.values[id].constant = std::move(value);
   return id;

@@ -11,6 +11,7 @@
 
 #include "kerf/tensor.h"
 #include "program/op.h"
+#include "tensor/constant.h"
 
 namespace kerf::program {
 
@@ -19,7 +20,7 @@ using ValueId = std::uint32_t;
 // A value of the program: a feed, a constant, or one result of one instruction.
 struct Value {
   ValueType type;
-  Tensor constant;  // not empty for constants
+  Constant constant;  // not empty for constants
 };
 
 struct Instruction {
@@ -47,7 +48,7 @@ struct Program {
 class ProgramBuilder {
  public:
   ValueId feed(const ValueType& type);
-  ValueId constant(Tensor value);
+  ValueId constant(Constant value);
   // A value known only by its type: what stands for a weight before the weights are read.
   ValueId placeholder(const ValueType& type);
   // Appends `op` and returns its results. Throws as infer() does.
@@ -66,9 +67,9 @@ class ProgramBuilder {
 };
 
 // Tensors derived from constants (folded, transposed, packed), made once per model and shared by
-// every program and plan of it. The key names the derivation and the storage it starts from; an
-// entry keeps its sources alive, so that an address in a key is never reused. Any thread may call;
-// two that want the same missing entry at once wait for one making it.
+// every program and plan of it. The key names the derivation and the identities of the constants it
+// starts from; an entry keeps its sources alive, so that an identity in a key is never reused. Any
+// thread may call; two that want the same missing entry at once wait for one making it.
 class ConstantCache {
  public:
   struct Key {
@@ -76,8 +77,9 @@ class ConstantCache {
     std::vector<const void*> sources;
     friend bool operator==(const Key&, const Key&) = default;
   };
-  Tensor get(const Key& key, std::span<const Tensor> keep_alive,
-             const std::function<Tensor()>& make);
+  Constant get(const Key& key, std::span<const Constant> keep_alive,
+               const std::function<Tensor()>& make);
+  // Of what is held, in memory.
   std::size_t byte_size() const;
 
  private:

@@ -50,7 +50,8 @@ Results run_kernel(const program::Op& op, const std::vector<Operand>& operands, 
                    std::optional<std::size_t> overwrite, Precision precision) {
   const std::vector<program::ValueType> types = types_of(operands);
   const std::vector<program::ValueType> result_types = program::infer(op, types);
-  std::vector<Tensor> constants(operands.size());
+  std::vector<Constant> constants(operands.size());
+  std::vector<Tensor> held;
   std::vector<Unaligned> memory;
   std::vector<const void*> operand_pointers;
   for (std::size_t i = 0; i < operands.size(); ++i) {
@@ -63,7 +64,8 @@ Results run_kernel(const program::Op& op, const std::vector<Operand>& operands, 
     operand_pointers.push_back(memory.back().data);
     if (operand.constant) {
       constants[i] = Tensor::copy_of(operand.type.dtype, operand.type.shape, bytes);
-      operand_pointers.back() = constants[i].data();
+      held.push_back(constants[i].elements());
+      operand_pointers.back() = held.back().data();
     }
   }
   program::ConstantCache cache;
@@ -81,6 +83,11 @@ Results run_kernel(const program::Op& op, const std::vector<Operand>& operands, 
       },
       op);
   EXPECT_GT(kernel->estimated_seconds(), 0);
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    if (kernel->reads(i)) continue;
+    EXPECT_TRUE(operands[i].constant);
+    operand_pointers[i] = nullptr;
+  }
 
   constexpr std::size_t kGuard = 16;
   std::vector<Unaligned> result_memory;

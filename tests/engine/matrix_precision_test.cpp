@@ -73,16 +73,6 @@ std::vector<float> rounded_rows(const std::vector<float>& rows, std::size_t dept
   return result;
 }
 
-// The scale is applied before the matrix is rounded: it goes into the matrix here.
-void apply_scale(bool scaled, std::vector<Operand>& operands) {
-  if (!scaled) return;
-  std::vector<float>& scale = operands.back().floats;
-  for (std::size_t i = 0; i < operands[1].floats.size(); ++i) {
-    operands[1].floats[i] *= scale[i % scale.size()];
-  }
-  std::fill(scale.begin(), scale.end(), 1.0F);
-}
-
 void round_matrix(Operand& matrix, Precision precision) {
   matrix.floats =
       rounded_columns(matrix.floats, static_cast<std::size_t>(matrix.type.shape.back()), precision);
@@ -126,7 +116,6 @@ TEST_P(PrecisionTest, LinearAgreesWithTheDefinitionForAllSizesAndEpilogues) {
         std::vector<Operand> operands{random.floats({rows, in}), random.floats({in, out}, true)};
         add_epilogue(op.epilogue, {rows, out}, random, operands);
         const Results actual = run_kernel(op, operands, nullptr, {}, precision);
-        apply_scale(op.epilogue.scale, operands);
         round_matrix(operands[1], precision);
         if (rounds) {
           operands[0].floats =
@@ -165,7 +154,6 @@ TEST_P(PrecisionTest, ConvolutionsAgreeWithTheDefinition) {
       const Results actual = run_kernel(op, operands, nullptr, {}, precision);
       // A group for each channel is depthwise: in floats.
       if (op.groups > 1 && op.groups == channels && !op.epilogue.scale) continue;
-      apply_scale(op.epilogue.scale, operands);
       round_matrix(operands[1], precision);
       // Rows of bytes are windows, each with a scale of its own: a part of the largest value.
       if (rounds && precision == Precision::kBfloat16) {

@@ -40,7 +40,7 @@ bool chosen(const program::Conv& op, const std::vector<Operand>& operands) {
   std::vector<program::ValueType> types;
   for (const Operand& operand : operands) types.push_back(operand.type);
   const std::vector<program::ValueType> results = program::infer(op, types);
-  std::vector<Tensor> constants(operands.size());
+  std::vector<Constant> constants(operands.size());
   for (std::size_t i = 0; i < operands.size(); ++i) {
     if (operands[i].constant) constants[i] = Tensor::floats(types[i].shape, operands[i].floats);
   }

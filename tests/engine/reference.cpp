@@ -602,7 +602,9 @@ std::vector<Tensor> evaluate(const program::Op& op, std::span<const Tensor> oper
 
 std::vector<Tensor> evaluate(const program::Program& program, std::span<const Tensor> feeds) {
   std::vector<Tensor> values;
-  for (const program::Value& value : program.values) values.push_back(value.constant);
+  for (const program::Value& value : program.values) {
+    values.push_back(value.constant.empty() ? Tensor() : value.constant.elements());
+  }
   for (std::size_t i = 0; i < feeds.size(); ++i) values[program.feeds[i]] = feeds[i];
   for (const program::Instruction& instruction : program.instructions) {
     std::vector<Tensor> operands;

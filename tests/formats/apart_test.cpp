@@ -36,8 +36,8 @@ void expect_same(const graph::Graph& a, const graph::Graph& b) {
     EXPECT_EQ(a.layers()[i].path, b.layers()[i].path);
     ASSERT_EQ(a.layers()[i].weights.size(), b.layers()[i].weights.size());
     for (std::size_t k = 0; k < a.layers()[i].weights.size(); ++k) {
-      const Tensor& x = a.layers()[i].weights[k].value;
-      const Tensor& y = b.layers()[i].weights[k].value;
+      const Tensor x = a.layers()[i].weights[k].value.elements();
+      const Tensor y = b.layers()[i].weights[k].value.elements();
       ASSERT_EQ(x.byte_size(), y.byte_size());
       EXPECT_EQ(std::memcmp(x.data(), y.data(), x.byte_size()), 0);
     }

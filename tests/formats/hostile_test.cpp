@@ -745,7 +745,7 @@ TEST(Reader, ReadsTheModelThatIsSpoiltAbove) {
   const TemporaryFolder folder;
   const auto graph = read_model(write(folder, raw_zip(small_members())));
   ASSERT_EQ(graph->layers().size(), 2U);
-  EXPECT_EQ(graph->layers()[0].weights[0].value.as<float>()[3], 1.0F);
+  EXPECT_EQ(graph->layers()[0].weights[0].value.elements().as<float>()[3], 1.0F);
 }
 
 TEST(Reader, ReadsWhatOtherZipToolsWrite) {

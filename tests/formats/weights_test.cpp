@@ -41,7 +41,11 @@ std::shared_ptr<const graph::Graph> read_with_weights(const std::string& weights
 }
 
 float first_of(const graph::Graph& graph, std::size_t layer, std::size_t weight) {
-  return graph.layers()[layer].weights.at(weight).value.cast(DType::kFloat32).as<float>()[0];
+  return graph.layers()[layer]
+      .weights.at(weight)
+      .value.elements()
+      .cast(DType::kFloat32)
+      .as<float>()[0];
 }
 
 // The small model's weights below two folders: those of "d" begin with 100 and 200, those of "e"
@@ -94,7 +98,7 @@ void expect_reads_kernel(hid_t type, const Options& options, DType dtype) {
     H5Ldelete(file, "/layers/dense/vars/0", H5P_DEFAULT);
     float_dataset(file, "/layers/dense/vars/0", {4, 3}, filled(12, -5), type, options);
   }));
-  const Tensor& kernel = graph->layers()[0].weights[0].value;
+  const Tensor kernel = graph->layers()[0].weights[0].value.elements();
   EXPECT_EQ(kernel.dtype(), dtype);
   const Tensor values = kernel.cast(DType::kFloat32);
   for (std::size_t i = 0; i < 12; ++i) EXPECT_EQ(values.as<float>()[i], static_cast<float>(i) - 5);

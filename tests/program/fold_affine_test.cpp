@@ -156,7 +156,7 @@ TEST(FoldAffine, AllProgramsOfAModelShareWhatIsFolded) {
   const auto folded = [&] {
     Program copy = program;
     fold_affine(copy, cache);
-    return copy.values[copy.instructions.back().operands.back()].constant.data();
+    return copy.values[copy.instructions.back().operands.back()].constant.identity();
   };
   const void* first = folded();
   const std::size_t bytes = cache.byte_size();

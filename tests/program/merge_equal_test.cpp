@@ -39,13 +39,13 @@ TEST(MergeEqual, SharedWeightsAreOneConstant) {
   ProgramBuilder builder;
   const ValueId x = builder.feed({DType::kFloat32, {kUnknown, 40}});
   const std::vector<float> zeros(1600);
-  const Tensor weights = Tensor::floats({40, 40}, zeros);
-  const Tensor others = Tensor::floats({40, 40}, zeros);
-  for (const Tensor& tensor : {weights, weights, others}) {
+  const Constant weights = Tensor::floats({40, 40}, zeros);
+  const Constant others = Tensor::floats({40, 40}, zeros);
+  for (const Constant& tensor : {weights, weights, others}) {
     builder.fetch(builder.append(Linear{}, {x, builder.constant(tensor)}));
   }
   const Program program = after({merge_equal}, builder.build());
-  EXPECT_EQ(program.instructions.size(), 2U) << "large constants are told by their storage";
+  EXPECT_EQ(program.instructions.size(), 2U) << "large constants are told by their identity";
 }
 
 }  // namespace

@@ -23,10 +23,7 @@ class ConvKernel final : public Kernel {
     product_ = Product(geometry.outputs(), rows_.taps(), rows_.piece(), columns_,
                        op.epilogue.activation, spec.precision, rows_.row_bytes());
     weights_ = packed_constant(spec, product_.form(),
-                               {.operand = 1,
-                                .stride = groups_ * columns_,
-                                .groups = groups_,
-                                .scaled = op.epilogue.scale});
+                               {.operand = 1, .stride = groups_ * columns_, .groups = groups_});
     // Each output sees just its own cell: the input is a dense matrix.
     dense_ = groups_ == 1 && rows_.taps() == 1 && rows_.piece() == channels &&
              geometry.size == geometry.output && geometry.before == std::array<std::int64_t, 3>{};
@@ -37,13 +34,15 @@ class ConvKernel final : public Kernel {
     std::size_t next = 2;
     const float* bias = epilogue_.bias ? static_cast<const float*>(run.operands[next++]) : nullptr;
     const float* residual =
-        epilogue_.residual ? static_cast<const float*>(run.operands[next]) : nullptr;
+        epilogue_.residual ? static_cast<const float*>(run.operands[next++]) : nullptr;
+    const float* scale = epilogue_.scale ? static_cast<const float*>(run.operands[next]) : nullptr;
     auto* y = static_cast<float*>(run.results[0]);
     const float* weights = weights_.as<float>().data();
     const auto group_output = [&](std::size_t group) {
       const std::size_t column = group * columns_;
       return ProductOutput{.y = y + column,
                            .stride = groups_ * columns_,
+                           .scale = scale != nullptr ? scale + column : nullptr,
                            .bias = bias != nullptr ? bias + column : nullptr,
                            .residual = residual != nullptr ? residual + column : nullptr};
     };
@@ -68,6 +67,7 @@ class ConvKernel final : public Kernel {
     return true;
   }
 
+  bool reads(std::size_t operand) const noexcept override { return operand != 1; }
   std::size_t scratch_bytes() const noexcept override {
     return edge_bytes() + groups_ * product_.scratch_bytes();
   }

@@ -33,7 +33,7 @@ class ConvLstmKernel final : public Kernel {
     const std::array<ValueType, 3> operands{ValueType{DType::kFloat32, state}, spec.operands[1],
                                             ValueType{DType::kFloat32, gates}};
     const std::array<ValueType, 1> results{ValueType{DType::kFloat32, gates}};
-    const std::array<Tensor, 3> constants{Tensor(), spec.constants[1], Tensor()};
+    const std::array<Constant, 3> constants{Constant(), spec.constants[1], Constant()};
     conv_ = make_kernel(conv, {operands, results, constants, spec.cache, spec.precision});
   }
 
@@ -57,6 +57,9 @@ class ConvLstmKernel final : public Kernel {
     return true;
   }
 
+  bool reads(std::size_t operand) const noexcept override {
+    return operand != 1 || conv_->reads(1);
+  }
   std::size_t scratch_bytes() const noexcept override {
     return gate_bytes() + state_bytes() + conv_->scratch_bytes();
   }

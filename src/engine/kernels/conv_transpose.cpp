@@ -105,6 +105,7 @@ class ConvTransposeKernel final : public Kernel {
     return true;
   }
 
+  bool reads(std::size_t operand) const noexcept override { return operand != 1; }
   std::size_t scratch_bytes() const noexcept override { return edge_bytes_ + product_bytes_; }
   bool may_overwrite(std::size_t operand) const noexcept override {
     return epilogue_.residual && operand == 2U + (epilogue_.bias ? 1 : 0);
@@ -161,7 +162,7 @@ class ConvTransposeKernel final : public Kernel {
   static Tensor weights(const std::array<const PhaseAxis*, 3>& axes, bool empty,
                         std::size_t channels, const MatrixForm& form,
                         const program::ConvTranspose& op, const KernelSpec& spec) {
-    const Tensor& kernel = spec.constants[1];
+    const Constant& kernel = spec.constants[1];
     const std::size_t columns = form.panels().columns();
     std::vector<std::size_t> taps;
     std::array<std::int64_t, 3> size{1, 1, 1};
@@ -176,19 +177,22 @@ class ConvTransposeKernel final : public Kernel {
       }
     }
     const program::ConstantCache::Key key{
-        fmt::format("{}, taps {}", form.describe(), fmt::join(taps, " ")), {kernel.data()}};
-    return spec.cache.get(key, {&kernel, 1}, [&] {
+        fmt::format("{}, taps {}", form.describe(), fmt::join(taps, " ")), {kernel.identity()}};
+    const auto pack = [&] {
+      const Tensor elements = kernel.elements();
       const std::size_t block = channels * columns;
       std::vector<float> matrix(std::max<std::size_t>(taps.size(), 1) * block);
       for (std::size_t i = 0; i < taps.size(); ++i) {
-        std::copy_n(kernel.as<float>().data() + taps[i] * block, block, matrix.data() + i * block);
+        std::copy_n(elements.as<float>().data() + taps[i] * block, block,
+                    matrix.data() + i * block);
       }
       const std::size_t words = form.words();
       const std::shared_ptr<float> memory = aligned_floats(words);
-      form.pack(matrix.data(), columns, nullptr, memory.get());
+      form.pack(matrix.data(), columns, memory.get());
       return Tensor(DType::kFloat32, {static_cast<std::int64_t>(words)}, memory,
                     words * sizeof(float));
-    });
+    };
+    return spec.cache.get(key, {&kernel, 1}, pack).elements();
   }
 
   program::Epilogue epilogue_;

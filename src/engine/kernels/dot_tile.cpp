@@ -121,12 +121,14 @@ void dot_tile(const Tile& t) {
   for (std::size_t n = 0; n < N; ++n) {
     const __mmask16 there =
         n + 1 < N ? first_lanes(kLanes) : first_lanes(t.columns - (N - 1) * kLanes);
+    const __m512 scale =
+        t.scale != nullptr ? _mm512_maskz_loadu_ps(there, t.scale + n * kLanes) : _mm512_set1_ps(1);
     const __m512 bias =
         t.bias != nullptr ? _mm512_maskz_loadu_ps(there, t.bias + n * kLanes) : _mm512_setzero_ps();
 #pragma GCC unroll 14
     for (std::size_t m = 0; m < M; ++m) {
       const std::size_t at = m * t.out_stride + n * kLanes;
-      __m512 y = _mm512_add_ps(Dot::finish(t, sum[0][m][n], m, n), bias);
+      __m512 y = _mm512_fmadd_ps(Dot::finish(t, sum[0][m][n], m, n), scale, bias);
       if (t.residual != nullptr) {
         y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(there, t.residual + at));
       }

@@ -53,7 +53,9 @@ template <typename Key>
 class LookupKernel final : public Kernel {
  public:
   LookupKernel(const program::Lookup& op, const KernelSpec& spec)
-      : op_(op), table_(spec.constants[1].data()), count_(element_count(spec.operands[0])) {}
+      : op_(op),
+        table_(spec.constants[1].elements().data()),
+        count_(element_count(spec.operands[0])) {}
 
   bool run(const KernelRun& run) const noexcept override {
     const auto* x = static_cast<const Key*>(run.operands[0]);

@@ -24,7 +24,7 @@ std::uint16_t to_bfloat16(float value) {
 // By which each of `columns` columns of a matrix is divided to become int8. NaN where one is not
 // finite: so are all of its products then.
 std::vector<float> int8_scales(const float* matrix, std::size_t row_stride, std::size_t rows,
-                               std::size_t columns, const float* factors) {
+                               std::size_t columns) {
   std::vector<float> scales(columns);
   for (std::size_t k = 0; k < rows; ++k) {
     for (std::size_t i = 0; i < columns; ++i) {
@@ -34,7 +34,6 @@ std::vector<float> int8_scales(const float* matrix, std::size_t row_stride, std:
     }
   }
   for (std::size_t i = 0; i < columns; ++i) {
-    if (factors != nullptr) scales[i] *= std::fabs(factors[i]);
     scales[i] = std::isfinite(scales[i]) ? scales[i] / kLargestInt8
                                          : std::numeric_limits<float>::quiet_NaN();
   }
@@ -58,18 +57,16 @@ std::string MatrixForm::describe() const {
                      panels_.first_column(1), taps_, depth_, panels_.columns());
 }
 
-void MatrixForm::pack(const float* matrix, std::size_t row_stride, const float* factors,
-                      float* to) const noexcept {
+void MatrixForm::pack(const float* matrix, std::size_t row_stride, float* to) const noexcept {
   if (precision_ == Precision::kFloat32) {
     panels_.pack(matrix, row_stride, 0, panels_.panels(), to);
-    if (factors != nullptr) panels_.scale(factors, 0, panels_.panels(), to);
     return;
   }
   const bool int8 = precision_ == Precision::kInt8;
   const std::size_t columns = panels_.columns();
   std::vector<float> scales;
   std::vector<std::int32_t> sums(columns);
-  if (int8) scales = int8_scales(matrix, row_stride, taps_ * depth_, columns, factors);
+  if (int8) scales = int8_scales(matrix, row_stride, taps_ * depth_, columns);
   std::memset(to, 0, words() * sizeof(float));
   const std::size_t size = sizeof(float) / per_word();
   auto* const bytes = reinterpret_cast<std::byte*>(to);
@@ -83,7 +80,7 @@ void MatrixForm::pack(const float* matrix, std::size_t row_stride, const float* 
           bytes + (panels_.offset(panel) + word * width) * sizeof(float) + k % per_word() * size;
       const float* from = matrix + row * row_stride + first;
       for (std::size_t i = 0; i < panels_.columns_of(panel); ++i, at += sizeof(float)) {
-        const float value = factors != nullptr ? from[i] * factors[first + i] : from[i];
+        const float value = from[i];
         if (!int8) {
           const std::uint16_t rounded = to_bfloat16(value);
           std::memcpy(at, &rounded, sizeof(rounded));

@@ -35,10 +35,8 @@ class MatrixForm {
   // All of this, for keys.
   std::string describe() const;
 
-  // Packs a row-major matrix whose rows are row_stride floats apart, its columns multiplied by
-  // `factors` unless that is null, into words() words.
-  void pack(const float* matrix, std::size_t row_stride, const float* factors,
-            float* to) const noexcept;
+  // Packs a row-major matrix whose rows are row_stride floats apart into words() words.
+  void pack(const float* matrix, std::size_t row_stride, float* to) const noexcept;
 
  private:
   std::size_t per_word() const noexcept {

@@ -13,49 +13,51 @@ namespace kerf::engine {
 
 std::shared_ptr<float> aligned_floats(std::size_t count) {
   constexpr std::size_t kHugePage = std::size_t{1} << 21;
-  const std::size_t bytes = std::max<std::size_t>(count * sizeof(float), 64);
-  const std::size_t alignment = bytes >= kHugePage ? kHugePage : 64;
-  const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  void* memory = std::aligned_alloc(alignment, rounded);
-  if (memory == nullptr) throw std::bad_alloc();
-  if (alignment == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);
+  const std::size_t bytes = std::max<std::size_t>((count * sizeof(float) + 63) / 64 * 64, 64);
+  const bool huge = bytes >= kHugePage;
+  void* memory = nullptr;
+  if (posix_memalign(&memory, huge ? kHugePage : 64, bytes) != 0) throw std::bad_alloc();
+  // Not for the rest: most of its huge page would hold nothing.
+  if (huge) madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
   return {static_cast<float*>(memory), [](float* p) { std::free(p); }};
-}
-
-const Tensor& scale_constant(const KernelSpec& spec) {
-  const Tensor& scale = spec.constants.back();
-  if (scale.empty()) throw Error(ErrorCode::kUnsupported, "a scale that is not constant");
-  return scale;
 }
 
 Tensor packed_constant(const KernelSpec& spec, const MatrixForm& form,
                        const ConstantColumns& columns) {
-  const Tensor& constant = spec.constants[columns.operand];
+  const Constant& constant = spec.constants[columns.operand];
   if (constant.empty()) {
     throw Error(ErrorCode::kUnsupported, "a kernel that is not constant");
   }
   const std::size_t groups = columns.groups;
   const std::size_t width = form.panels().columns();
-  std::vector<Tensor> sources{constant};
-  program::ConstantCache::Key key{fmt::format("{} of {} from column {} of {}", form.describe(),
-                                              groups, columns.first, columns.stride),
-                                  {constant.data()}};
-  if (columns.scaled) {
-    sources.push_back(scale_constant(spec));
-    key.sources.push_back(sources.back().data());
-  }
-  return spec.cache.get(key, sources, [&] {
-    const float* factors = columns.scaled ? sources[1].as<float>().data() : nullptr;
-    const std::size_t words = form.words();
+  const std::size_t words = form.words();
+  const program::ConstantCache::Key key{
+      fmt::format("{} of {} from column {} of {}", form.describe(), groups, columns.first,
+                  columns.stride),
+      {constant.identity()}};
+  const auto pack = [&] {
+    const Tensor elements = constant.elements();
     const std::shared_ptr<float> memory = aligned_floats(words * groups);
     for (std::size_t group = 0; group < groups; ++group) {
-      form.pack(constant.as<float>().data() + columns.first + group * width, columns.stride,
-                factors != nullptr ? factors + group * width : nullptr,
+      form.pack(elements.as<float>().data() + columns.first + group * width, columns.stride,
                 memory.get() + group * words);
     }
     return Tensor(DType::kFloat32, {static_cast<std::int64_t>(words * groups)}, memory,
                   words * groups * sizeof(float));
+  };
+  const Tensor packed = spec.cache.get(key, {&constant, 1}, pack).elements();
+  if (form.precision() != Precision::kFloat32 || groups * width != columns.stride) return packed;
+  constant.hold_packed(packed, [shape = constant.shape(), panels = form.panels(), groups,
+                                stride = columns.stride](const Tensor& from) {
+    const auto count = static_cast<std::size_t>(shape.element_count());
+    const std::shared_ptr<float> memory = aligned_floats(count);
+    for (std::size_t group = 0; group < groups; ++group) {
+      panels.unpack(from.as<float>().data() + group * panels.floats(), stride,
+                    memory.get() + group * panels.columns());
+    }
+    return Tensor(DType::kFloat32, shape, memory, count * sizeof(float));
   });
+  return packed;
 }
 
 }  // namespace kerf::engine

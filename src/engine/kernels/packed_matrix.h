@@ -14,13 +14,10 @@ struct ConstantColumns {
   std::size_t first = 0;   // column
   std::size_t stride = 0;  // columns of the whole constant
   std::size_t groups = 1;
-  bool scaled = false;  // by the vector over all columns that is the last operand
 };
 
-// That operand, the last one.
-const Tensor& scale_constant(const KernelSpec& spec);
-
-// Those, packed group after group. Made once per model and shared through spec.cache.
+// Those, packed group after group. Made once per model and shared through spec.cache. Where they
+// are the whole constant, in float32, they are the form in which it is held from now on.
 Tensor packed_constant(const KernelSpec& spec, const MatrixForm& form,
                        const ConstantColumns& columns);
 

@@ -41,15 +41,13 @@ void PanelLayout::pack(const float* matrix, std::size_t row_stride, std::size_t 
   }
 }
 
-void PanelLayout::scale(const float* factors, std::size_t begin, std::size_t end,
-                        float* panels) const noexcept {
-  for (std::size_t panel = begin; panel < end; ++panel) {
-    const std::size_t count = columns_of(panel);
-    const std::size_t width = vectors_of(panel) * lanes_;
-    const float* factor = factors + first_column(panel);
-    float* row = panels + offset(panel);
-    for (std::size_t k = 0; k < depth_; ++k, row += width) {
-      for (std::size_t i = 0; i < count; ++i) row[i] *= factor[i];
+void PanelLayout::unpack(const float* panels, std::size_t row_stride,
+                         float* matrix) const noexcept {
+  for (std::size_t panel = 0; panel < this->panels(); ++panel) {
+    const float* row = panels + offset(panel);
+    float* to = matrix + first_column(panel);
+    for (std::size_t k = 0; k < depth_; ++k, row += width(panel), to += row_stride) {
+      std::copy_n(row, columns_of(panel), to);
     }
   }
 }

@@ -35,9 +35,8 @@ class PanelLayout {
   // the transpose of such a matrix; `to` is where the first panel of all begins.
   void pack(const float* matrix, std::size_t row_stride, std::size_t begin, std::size_t end,
             float* to) const noexcept;
-  // Multiplies the columns of panels that are packed.
-  void scale(const float* factors, std::size_t begin, std::size_t end,
-             float* panels) const noexcept;
+  // The row-major matrix that panels are packed from.
+  void unpack(const float* panels, std::size_t row_stride, float* matrix) const noexcept;
   void pack_transposed(const float* matrix, std::size_t row_stride, std::size_t begin,
                        std::size_t end, float* to) const noexcept;
 

@@ -126,6 +126,7 @@ void Product::multiply(const Blocks& blocks, const float* matrix, std::size_t pa
   }
   tile.out_stride = output.stride;
   tile.columns = panels.columns_of(panel);
+  tile.scale = output.scale != nullptr ? output.scale + column : nullptr;
   tile.bias = output.bias != nullptr ? output.bias + column : nullptr;
   tile.clamp = clamp_;
   tile.low = low_;

@@ -12,10 +12,11 @@
 
 namespace kerf::engine {
 
-// What a product does to its sums besides: y = activation(sum + bias + residual).
+// What a product does to its sums besides: y = activation(sum * scale + bias + residual).
 struct ProductOutput {
   float* y = nullptr;
   std::size_t stride = 0;
+  const float* scale = nullptr;
   const float* bias = nullptr;
   const float* residual = nullptr;  // laid out as y, which it may be
   // Where rows are not all evenly spaced: lines of `line_rows` rows that are, and where each begins

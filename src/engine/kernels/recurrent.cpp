@@ -65,6 +65,7 @@ class RecurrentKernel final : public Kernel {
     return true;
   }
 
+  bool reads(std::size_t operand) const noexcept override { return operand != 1 && operand != 2; }
   std::size_t scratch_bytes() const noexcept override { return groups() * group_bytes(); }
   std::string_view method() const noexcept override { return full_.gates.method(); }
   double estimated_seconds() const noexcept override { return seconds_ + 5e-8; }

@@ -40,7 +40,8 @@ struct Tile {
   float* out = nullptr;
   std::size_t out_stride = 0;
   std::size_t columns = 0;          // of the panel that exist
-  const float* bias = nullptr;      // `columns` of them, or none
+  const float* scale = nullptr;     // `columns` factors of the sums, or none
+  const float* bias = nullptr;      // likewise, added
   const float* residual = nullptr;  // added; laid out as `out`, which it may be
   bool clamp = false;               // limit results to [low, high]
   float low = 0;

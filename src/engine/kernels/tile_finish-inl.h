@@ -40,11 +40,24 @@ struct PartOfPanel {
   }
 };
 
-// Adds bias and residual, clamps and stores.
+// Scales, adds bias and residual, clamps and stores.
 template <std::size_t M, std::size_t N, class Columns>
 HWY_INLINE void finish(const Tile& t, Vector (&sum)[M][N], const Columns& columns) {
   const Tag d;
-  if (t.bias != nullptr) {
+  if (t.scale != nullptr) {
+    Vector scale[N];
+    Vector bias[N];
+#pragma GCC unroll 2
+    for (std::size_t n = 0; n < N; ++n) {
+      scale[n] = columns.load(t.scale + n * kLanes, n + 1 == N);
+      bias[n] = t.bias != nullptr ? columns.load(t.bias + n * kLanes, n + 1 == N) : hn::Zero(d);
+    }
+#pragma GCC unroll 14
+    for (std::size_t m = 0; m < M; ++m) {
+#pragma GCC unroll 2
+      for (std::size_t n = 0; n < N; ++n) sum[m][n] = hn::MulAdd(sum[m][n], scale[n], bias[n]);
+    }
+  } else if (t.bias != nullptr) {
     Vector bias[N];
 #pragma GCC unroll 2
     for (std::size_t n = 0; n < N; ++n) bias[n] = columns.load(t.bias + n * kLanes, n + 1 == N);
@@ -86,9 +99,11 @@ HWY_INLINE void finish(const Tile& t, Vector (&sum)[M][N], const Columns& column
   const Tag d;
   for (std::size_t first = 0; first < t.columns; first += kLanes) {
     const std::size_t count = t.columns - first < kLanes ? t.columns - first : kLanes;
+    const Vector scale =
+        t.scale != nullptr ? load_partial(d, t.scale + first, count) : hn::Set(d, 1);
     const Vector bias = t.bias != nullptr ? load_partial(d, t.bias + first, count) : hn::Zero(d);
     for (std::size_t m = 0; m < rows; ++m) {
-      Vector sum = hn::Add(hn::Load(d, sums + m * width + first), bias);
+      Vector sum = hn::MulAdd(hn::Load(d, sums + m * width + first), scale, bias);
       const std::size_t at = m * t.out_stride + first;
       if (t.residual != nullptr) {
         sum = hn::Add(sum, load_partial(d, t.residual + at, count));

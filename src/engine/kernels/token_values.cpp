@@ -109,11 +109,13 @@ class TokenCountsKernel final : public TextKernel {
 }  // namespace
 
 KernelPtr make_kernel(const program::TokenIds& op, const KernelSpec& spec) {
-  return std::make_unique<TokenIdsKernel>(op, LookupTable(spec.constants[1].data()), spec);
+  return std::make_unique<TokenIdsKernel>(op, LookupTable(spec.constants[1].elements().data()),
+                                          spec);
 }
 
 KernelPtr make_kernel(const program::TokenCounts& op, const KernelSpec& spec) {
-  return std::make_unique<TokenCountsKernel>(op, LookupTable(spec.constants[1].data()), spec);
+  return std::make_unique<TokenCountsKernel>(op, LookupTable(spec.constants[1].elements().data()),
+                                             spec);
 }
 
 }  // namespace kerf::engine

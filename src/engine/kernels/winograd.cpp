@@ -26,6 +26,7 @@ constexpr std::size_t kMaxWeightBytes = 5 << 20;  // beyond, reading them costs 
 constexpr double kFlopsPerByte = 6;               // that pass while a byte of weights arrives
 constexpr double kFlopsPerElement = 12;           // likewise while one is transformed
 constexpr double kWorthwhile = 0.85;              // of the time of the plain product
+constexpr std::size_t kLine = 16;                 // floats of a cache line
 constexpr std::size_t kPadding = 16;              // floats that keep positions apart in caches
 
 std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
@@ -68,58 +69,11 @@ std::size_t best_outputs(const Sizes& sizes, const PanelLayout& layout) {
   return best;
 }
 
-// The weights of each position as a packed matrix; those of a panel follow one another.
-Tensor transformed_weights(const KernelSpec& spec, std::size_t m, const PanelLayout& layout,
-                           bool scaled) {
-  const Tensor& constant = spec.constants[1];
-  const std::size_t side = m + 2;
-  std::vector<Tensor> sources{constant};
-  program::ConstantCache::Key key{
-      fmt::format("winograd {} in panels of {}", m, layout.first_column(1)), {constant.data()}};
-  if (scaled) {
-    sources.push_back(scale_constant(spec));
-    key.sources.push_back(sources.back().data());
-  }
-  return spec.cache.get(key, sources, [&] {
-    const float* scale = scaled ? sources[1].as<float>().data() : nullptr;
-    const float* weights = constant.as<float>().data();
-    const std::size_t plane = layout.depth() * layout.columns();
-    const std::size_t floats = side * side * layout.floats();
-    const std::shared_ptr<float> memory = aligned_floats(floats);
-    std::fill_n(memory.get(), floats, 0.0F);
-    for (std::size_t panel = 0; panel < layout.panels(); ++panel) {
-      const std::size_t width = layout.first_column(1) / 2 * layout.vectors_of(panel);
-      float* const to = memory.get() + side * side * layout.offset(panel);
-      for (std::size_t c = 0; c < layout.depth(); ++c) {
-        for (std::size_t k = 0; k < layout.columns_of(panel); ++k) {
-          const double factor = scaled ? scale[layout.first_column(panel) + k] : 1;
-          const float* w = weights + c * layout.columns() + layout.first_column(panel) + k;
-          std::array<std::array<double, 6>, 3> rows{};
-          for (std::size_t i = 0; i < 3; ++i) {
-            const double row[3] = {w[(3 * i) * plane], w[(3 * i + 1) * plane],
-                                   w[(3 * i + 2) * plane]};
-            winograd_weights(m, row, rows[i].data());
-          }
-          for (std::size_t j = 0; j < side; ++j) {
-            const double column[3] = {rows[0][j], rows[1][j], rows[2][j]};
-            std::array<double, 6> positions{};
-            winograd_weights(m, column, positions.data());
-            for (std::size_t i = 0; i < side; ++i) {
-              to[((i * side + j) * layout.depth() + c) * width + k] =
-                  static_cast<float>(factor * positions[i]);
-            }
-          }
-        }
-      }
-    }
-    return Tensor(DType::kFloat32, {static_cast<std::int64_t>(floats)}, memory,
-                  floats * sizeof(float));
-  });
-}
-
 // Patches are transformed a chunk at a time; then, panel after panel of the weights, each
 // position's channels are multiplied and the sums transformed into outputs. Large images are spread
-// over threads by chunks; the few chunks of small ones by panels too.
+// over threads by chunks; the few chunks of small ones by panels too. The weights of a panel are
+// transformed anew in every run, where they are used if that is once, which costs less than to
+// fetch what is 1.8 or 4 times their size from memory, let alone to keep it there.
 class WinogradKernel final : public Kernel {
  public:
   WinogradKernel(const program::Conv& op, const KernelSpec& spec, const WindowGeometry& geometry,
@@ -132,12 +86,13 @@ class WinogradKernel final : public Kernel {
         geometry_(geometry),
         sizes_(sizes),
         layout_(layout),
+        packed_(Precision::kFloat32, kWindow, sizes.channels, sizes.columns, tile_set_->lanes),
         m_(m),
         side_(m + 2),
         down_(divide_up(sizes.height, m)),
         across_(divide_up(sizes.width, m)),
         tiles_(geometry.batch * down_ * across_),
-        weights_(transformed_weights(spec, m, layout, op.epilogue.scale)) {
+        weights_(packed_constant(spec, packed_, {.operand = 1, .stride = sizes.columns})) {
     const std::size_t tile_bytes = side_ * side_ * sizes.channels * sizeof(float);
     const std::size_t rows = tile_set_->rows;
     const std::size_t fitting = std::max<std::size_t>(kChunkBytes / (tile_bytes * rows), 1) * rows;
@@ -146,52 +101,35 @@ class WinogradKernel final : public Kernel {
     seconds_ = 1e-7 + static_cast<double>(geometry.batch) * winograd_flops(sizes, m) /
                           tile_set_->flops_per_second;
     by_chunk_ = chunks_ >= 2 * core_count();
+    if (by_chunk_) {
+      inputs_ = sums_ = std::min(chunks_, core_count());
+      panels_ = layout_.panels();
+      return;
+    }
     const std::size_t wanted = std::min(
         2 * core_count(),
         std::max<std::size_t>(static_cast<std::size_t>(seconds_ / kMinimumPartSeconds), 1));
-    groups_ = by_chunk_ ? 1 : std::min(divide_up(wanted, chunks_), layout_.panels());
-    inputs_ = std::min(chunks_, by_chunk_ ? core_count() : chunks_);
-    sums_ = by_chunk_ ? inputs_ : chunks_ * groups_;
+    groups_ = std::min(wanted, layout_.panels());
+    splits_ = std::min(divide_up(wanted, groups_), chunks_);
+    inputs_ = chunks_;
+    sums_ = panels_ = groups_ * splits_;
   }
 
   bool run(const KernelRun& run) const noexcept override {
     const Arguments arguments = arguments_of(run);
     ThreadPool* pool = seconds_ > 2 * kMinimumPartSeconds ? run.pool : nullptr;
-    if (pool == nullptr) {
-      for (std::size_t chunk = 0; chunk < chunks_; ++chunk) {
-        compute_chunk(arguments, chunk, input_slot(run, 0), sums_slot(run, 0));
-      }
-      return true;
-    }
     if (by_chunk_) {
-      std::atomic<std::size_t> next{0};
-      parallel_for(pool, inputs_, [&](std::size_t slot) {
-        for (std::size_t chunk = next++; chunk < chunks_; chunk = next++) {
-          compute_chunk(arguments, chunk, input_slot(run, slot), sums_slot(run, slot));
-        }
-      });
-      return true;
+      run_by_chunk(run, arguments, pool);
+    } else {
+      run_by_panel(run, arguments, pool);
     }
-    parallel_ranges(pool, tiles_, seconds_ / 4, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t tile = begin; tile < end; ++tile) {
-        const std::size_t chunk = chunk_of(tile);
-        transform_input(arguments.x, tile, tile - first_tile(chunk), input_slot(run, chunk));
-      }
-    });
-    parallel_for(pool, chunks_ * groups_, [&](std::size_t task) {
-      const std::size_t chunk = task / groups_;
-      const std::size_t group = task % groups_;
-      for (std::size_t panel = group * layout_.panels() / groups_;
-           panel < (group + 1) * layout_.panels() / groups_; ++panel) {
-        compute_panel(arguments, chunk, panel, input_slot(run, chunk), sums_slot(run, task));
-      }
-    });
     return true;
   }
 
   std::size_t scratch_bytes() const noexcept override {
-    return inputs_ * input_bytes() + sums_ * sums_bytes();
+    return inputs_ * input_bytes() + sums_ * sums_bytes() + panels_ * panel_bytes();
   }
+  bool reads(std::size_t operand) const noexcept override { return operand != 1; }
   bool may_overwrite(std::size_t operand) const noexcept override {
     return epilogue_.residual && operand == 2U + (epilogue_.bias ? 1 : 0);
   }
@@ -203,6 +141,7 @@ class WinogradKernel final : public Kernel {
  private:
   struct Arguments {
     const float* x = nullptr;
+    const float* scale = nullptr;
     const float* bias = nullptr;
     const float* residual = nullptr;
     float* y = nullptr;
@@ -212,7 +151,8 @@ class WinogradKernel final : public Kernel {
                         .y = static_cast<float*>(run.results[0])};
     std::size_t next = 2;
     if (epilogue_.bias) arguments.bias = static_cast<const float*>(run.operands[next++]);
-    if (epilogue_.residual) arguments.residual = static_cast<const float*>(run.operands[next]);
+    if (epilogue_.residual) arguments.residual = static_cast<const float*>(run.operands[next++]);
+    if (epilogue_.scale) arguments.scale = static_cast<const float*>(run.operands[next]);
     return arguments;
   }
 
@@ -230,6 +170,22 @@ class WinogradKernel final : public Kernel {
   }
   float* sums_slot(const KernelRun& run, std::size_t slot) const noexcept {
     return reinterpret_cast<float*>(run.scratch + inputs_ * input_bytes() + slot * sums_bytes());
+  }
+
+  std::size_t panel_position() const noexcept { return layout_.offset(1) + kPadding; }
+  std::size_t panel_bytes() const noexcept {
+    return round_up(side_ * side_ * panel_position() * sizeof(float));
+  }
+  float* panel_slot(const KernelRun& run, std::size_t slot) const noexcept {
+    return reinterpret_cast<float*>(run.scratch + inputs_ * input_bytes() + sums_ * sums_bytes() +
+                                    slot * panel_bytes());
+  }
+
+  void transform_weights(std::size_t panel, float* to) const noexcept {
+    functions_->weights({.from = weights_.as<float>().data() + packed_.panels().offset(panel),
+                         .vectors = layout_.depth() * layout_.vectors_of(panel),
+                         .to = to,
+                         .position = panel_position()});
   }
 
   std::size_t first_tile(std::size_t chunk) const noexcept { return chunk * tiles_ / chunks_; }
@@ -284,51 +240,92 @@ class WinogradKernel final : public Kernel {
                        .position = input_position()});
   }
 
-  void compute_chunk(const Arguments& arguments, std::size_t chunk, float* input,
-                     float* sums) const noexcept {
-    const std::size_t begin = first_tile(chunk);
-    for (std::size_t tile = begin; tile < first_tile(chunk + 1); ++tile) {
-      transform_input(arguments.x, tile, tile - begin, input);
-    }
-    for (std::size_t panel = 0; panel < layout_.panels(); ++panel) {
-      compute_panel(arguments, chunk, panel, input, sums);
-    }
+  // All weights, once; then each thread takes chunk after chunk.
+  void run_by_chunk(const KernelRun& run, const Arguments& arguments,
+                    ThreadPool* pool) const noexcept {
+    parallel_for(pool, layout_.panels(),
+                 [&](std::size_t panel) { transform_weights(panel, panel_slot(run, panel)); });
+    std::atomic<std::size_t> next{0};
+    parallel_for(pool, pool != nullptr ? inputs_ : 1, [&](std::size_t slot) {
+      for (std::size_t chunk = next++; chunk < chunks_; chunk = next++) {
+        const std::size_t begin = first_tile(chunk);
+        for (std::size_t tile = begin; tile < first_tile(chunk + 1); ++tile) {
+          transform_input(arguments.x, tile, tile - begin, input_slot(run, slot));
+        }
+        for (std::size_t panel = 0; panel < layout_.panels(); ++panel) {
+          compute_panel(arguments, chunk, panel, input_slot(run, slot), panel_slot(run, panel),
+                        nullptr, sums_slot(run, slot));
+        }
+      }
+    });
+  }
+
+  // All patches; then each task some panels, one after another, with some chunks.
+  void run_by_panel(const KernelRun& run, const Arguments& arguments,
+                    ThreadPool* pool) const noexcept {
+    parallel_ranges(pool, tiles_, seconds_ / 4, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t tile = begin; tile < end; ++tile) {
+        const std::size_t chunk = chunk_of(tile);
+        transform_input(arguments.x, tile, tile - first_tile(chunk), input_slot(run, chunk));
+      }
+    });
+    parallel_for(pool, groups_ * splits_, [&](std::size_t task) {
+      const std::size_t group = task % groups_;
+      const std::size_t split = task / groups_;
+      for (std::size_t panel = group * layout_.panels() / groups_;
+           panel < (group + 1) * layout_.panels() / groups_; ++panel) {
+        transform_weights(panel, panel_slot(run, task));
+        const float* ahead = panel + 1 < layout_.panels()
+                                 ? weights_.as<float>().data() + packed_.panels().offset(panel + 1)
+                                 : nullptr;
+        for (std::size_t chunk = split * chunks_ / splits_; chunk < (split + 1) * chunks_ / splits_;
+             ++chunk) {
+          compute_panel(arguments, chunk, panel, input_slot(run, chunk), panel_slot(run, task),
+                        ahead, sums_slot(run, task));
+          ahead = nullptr;
+        }
+      }
+    });
   }
 
   void compute_panel(const Arguments& arguments, std::size_t chunk, std::size_t panel,
-                     const float* input, float* sums) const noexcept {
+                     const float* input, const float* weights, const float* ahead,
+                     float* sums) const noexcept {
     const std::size_t begin = first_tile(chunk);
     const std::size_t count = first_tile(chunk + 1) - begin;
     const std::size_t width = layout_.vectors_of(panel) * tile_set_->lanes;
-    multiply(panel, width, count, input, sums);
+    multiply(panel, width, count, input, weights, ahead, sums);
     for (std::size_t i = 0; i < count; ++i) {
       transform_output(arguments, panel, begin + i, sums + i * width);
     }
   }
 
+  // `ahead`: weights of the panel after, as packed, or null. They are fetched into the cache while
+  // those of this one are in use.
   void multiply(std::size_t panel, std::size_t width, std::size_t count, const float* input,
-                float* sums) const noexcept {
+                const float* weights, const float* ahead, float* sums) const noexcept {
     const auto& functions = tile_set_->functions[layout_.vectors_of(panel) - 1];
     const std::size_t blocks = divide_up(count, tile_set_->rows);
+    const float* const end = ahead != nullptr ? ahead + packed_.panels().offset(1) : nullptr;
     std::array<const float*, TileSet::kMaxRows> rows{};
     Tile tile;
     tile.rows = rows.data();
     tile.depth = sizes_.channels;
-    tile.panel = weights_.as<float>().data() + side_ * side_ * layout_.offset(panel);
+    tile.panel = weights;
     tile.out_stride = width;
     tile.columns = width;
-    tile.ahead_step = divide_up(width, blocks);
-    for (std::size_t p = 0; p < side_ * side_; ++p, tile.panel += sizes_.channels * width) {
-      // The next position's weights, while this one's are in use.
-      tile.ahead = tile.panel + sizes_.channels * width;
+    for (std::size_t p = 0; p < side_ * side_; ++p, tile.panel += panel_position()) {
       for (std::size_t block = 0; block < blocks; ++block) {
         const std::size_t first = block * count / blocks;
         const std::size_t height = (block + 1) * count / blocks - first;
         const float* from = input + p * input_position() + first * sizes_.channels;
         for (std::size_t i = 0; i < height; ++i) rows[i] = from + i * sizes_.channels;
         tile.out = sums + p * sums_position() + first * width;
+        const std::size_t line = ahead < end ? kLine : 0;
+        tile.ahead = line != 0 ? ahead : tile.panel;
+        tile.ahead_step = line;
         functions[height - 1](tile);
-        tile.ahead += tile.ahead_step * sizes_.channels;
+        ahead += line * sizes_.channels;
       }
     }
   }
@@ -348,6 +345,7 @@ class WinogradKernel final : public Kernel {
         .cell = sizes_.columns,
         .rows = std::min(m_, sizes_.height - at.row),
         .cells = std::min(m_, sizes_.width - at.cell),
+        .scale = arguments.scale != nullptr ? arguments.scale + column : nullptr,
         .bias = arguments.bias != nullptr ? arguments.bias + column : nullptr,
         .residual = arguments.residual != nullptr ? arguments.residual + offset : nullptr,
         .clamp = clamp_.has_value(),
@@ -369,17 +367,20 @@ class WinogradKernel final : public Kernel {
   WindowGeometry geometry_;
   Sizes sizes_;
   PanelLayout layout_;  // of one position
+  MatrixForm packed_;   // of all cells of the window
   std::size_t m_;       // outputs of a patch along each axis
   std::size_t side_;    // cells
   std::size_t down_;    // patches of a sample
   std::size_t across_;
   std::size_t tiles_;  // patches of all
   std::size_t chunks_ = 1;
-  std::size_t chunk_ = 1;  // patches, at most
-  bool by_chunk_ = false;
-  std::size_t groups_ = 1;  // of panels, otherwise
+  std::size_t chunk_ = 1;   // patches, at most
+  bool by_chunk_ = false;   // else by panel:
+  std::size_t groups_ = 1;  // of panels
+  std::size_t splits_ = 1;  // of chunks
   std::size_t inputs_ = 1;  // slots of scratch memory
   std::size_t sums_ = 1;
+  std::size_t panels_ = 1;
   Tensor weights_;
   double seconds_ = 0;
 };

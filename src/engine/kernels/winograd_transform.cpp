@@ -34,7 +34,27 @@ struct PartOfVector {
 
 HWY_INLINE Vector set(float value) { return hn::Set(Tag(), value); }
 
-// Along one axis: m + 2 cells into positions, m + 2 sums into outputs.
+// Along one axis: 3 weights or m + 2 cells into positions, m + 2 sums into outputs.
+HWY_INLINE void transform_weights(const Vector (&w)[3], Vector (&u)[4]) {
+  const Vector half = set(0.5F);
+  const Vector even = hn::Mul(half, hn::Add(w[0], w[2]));
+  u[0] = w[0];
+  u[1] = hn::MulAdd(half, w[1], even);
+  u[2] = hn::NegMulAdd(half, w[1], even);
+  u[3] = w[2];
+}
+HWY_INLINE void transform_weights(const Vector (&w)[3], Vector (&u)[6]) {
+  const Vector near_even = hn::Mul(set(-2.0F / 3), hn::MulAdd(set(0.5F), w[2], w[0]));
+  const Vector near_odd = set(-2.0F / 3 * kNear);
+  const Vector far_even = hn::Mul(set(1.0F / 6), hn::MulAdd(set(2), w[2], w[0]));
+  const Vector far_odd = set(kFar / 6);
+  u[0] = w[0];
+  u[1] = hn::MulAdd(near_odd, w[1], near_even);
+  u[2] = hn::NegMulAdd(near_odd, w[1], near_even);
+  u[3] = hn::MulAdd(far_odd, w[1], far_even);
+  u[4] = hn::NegMulAdd(far_odd, w[1], far_even);
+  u[5] = w[2];
+}
 HWY_INLINE void transform_input(const Vector (&d)[4], Vector (&v)[4]) {
   v[0] = hn::Sub(d[0], d[2]);
   v[1] = hn::Add(d[1], d[2]);
@@ -66,6 +86,32 @@ HWY_INLINE void transform_output(const Vector (&s)[6], Vector (&y)[4]) {
   y[1] = hn::MulAdd(set(kNear), near_odd, hn::Mul(set(kFar), far_odd));
   y[2] = hn::MulAdd(set(0.5F), near_even, hn::Mul(set(2), far_even));
   y[3] = hn::MulAdd(set(0.5F * kNear), near_odd, hn::MulAdd(set(2 * kFar), far_odd, s[5]));
+}
+
+template <std::size_t M>
+void weights(const WinogradWeights& t) {
+  constexpr std::size_t P = M + 2;
+  const Tag d;
+  const std::size_t plane = t.vectors * kLanes;
+  for (std::size_t at = 0; at < plane; at += kLanes) {
+    Vector half[3][P];
+#pragma GCC unroll 3
+    for (std::size_t i = 0; i < 3; ++i) {
+      const float* from = t.from + i * 3 * plane + at;
+      const Vector row[3] = {hn::Load(d, from), hn::Load(d, from + plane),
+                             hn::Load(d, from + 2 * plane)};
+      transform_weights(row, half[i]);
+    }
+    float* to = t.to + at;
+#pragma GCC unroll 6
+    for (std::size_t j = 0; j < P; ++j) {
+      const Vector column[3] = {half[0][j], half[1][j], half[2][j]};
+      Vector out[P];
+      transform_weights(column, out);
+#pragma GCC unroll 6
+      for (std::size_t i = 0; i < P; ++i) hn::Store(out[i], d, to + (i * P + j) * t.position);
+    }
+  }
 }
 
 // One vector of channels of a patch, first along its columns, then along its rows.
@@ -146,6 +192,7 @@ HWY_INLINE void output_vector(const WinogradOutput& t, std::size_t channel, cons
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < M; ++i) hn::Store(out[i], d, half + (i * P + j) * kLanes);
   }
+  const Vector scale = t.scale != nullptr ? access.load(t.scale + channel) : set(1);
   const Vector bias = t.bias != nullptr ? access.load(t.bias + channel) : hn::Zero(d);
 #pragma GCC unroll 4
   for (std::size_t i = 0; i < M; ++i) {
@@ -159,7 +206,7 @@ HWY_INLINE void output_vector(const WinogradOutput& t, std::size_t channel, cons
     for (std::size_t j = 0; j < M; ++j) {
       if (!kWhole && j >= t.cells) break;
       const std::size_t at = i * t.row + j * t.cell + channel;
-      Vector y = hn::Add(out[j], bias);
+      Vector y = hn::MulAdd(out[j], scale, bias);
       if (t.residual != nullptr) y = hn::Add(y, access.load(t.residual + at));
       if (t.clamp) y = clip(d, y, t.low, t.high);
       access.store(y, t.y + at);
@@ -188,8 +235,10 @@ void output(const WinogradOutput& t) {
 }
 
 const WinogradFunctions* functions_of_target(std::size_t m) {
-  static constexpr WinogradFunctions kTwo{.input = input<2>, .output = output<2>};
-  static constexpr WinogradFunctions kFour{.input = input<4>, .output = output<4>};
+  static constexpr WinogradFunctions kTwo{
+      .weights = weights<2>, .input = input<2>, .output = output<2>};
+  static constexpr WinogradFunctions kFour{
+      .weights = weights<4>, .input = input<4>, .output = output<4>};
   return m == 2 ? &kTwo : &kFour;
 }
 
@@ -203,27 +252,6 @@ HWY_EXPORT(functions_of_target);
 
 const WinogradFunctions& winograd_functions(std::size_t m) {
   return *HWY_DYNAMIC_DISPATCH(functions_of_target)(m);
-}
-
-void winograd_weights(std::size_t m, const double (&weights)[3], double* positions) {
-  const auto at = [&](double point, double divisor) {
-    return (weights[0] + point * (weights[1] + point * weights[2])) / divisor;
-  };
-  if (m == 2) {
-    positions[0] = weights[0];
-    positions[1] = at(1, 2);
-    positions[2] = at(-1, 2);
-    positions[3] = weights[2];
-    return;
-  }
-  constexpr double kNear = 0.70710678118654752;
-  constexpr double kFar = 1.41421356237309505;
-  positions[0] = weights[0];
-  positions[1] = at(kNear, -1.5);
-  positions[2] = at(-kNear, -1.5);
-  positions[3] = at(kFar, 6);
-  positions[4] = at(-kFar, 6);
-  positions[5] = weights[2];
 }
 
 }  // namespace kerf::engine

@@ -23,7 +23,7 @@ struct WinogradInput {
   std::size_t position = 0;  // floats to the next position's
 };
 
-// Outputs of one patch, for some channels: y = clamp(outputs + bias + residual).
+// Outputs of one patch, for some channels: y = clamp(outputs * scale + bias + residual).
 struct WinogradOutput {
   const float* sums = nullptr;  // of the first position, in whole vectors
   std::size_t position = 0;     // floats to the next position's
@@ -33,6 +33,7 @@ struct WinogradOutput {
   std::size_t cell = 0;   // floats to the next cell of a row
   std::size_t rows = 0;   // of the m that exist
   std::size_t cells = 0;  // of the m in a row that exist
+  const float* scale = nullptr;
   const float* bias = nullptr;
   const float* residual = nullptr;  // laid out as y, which it may be
   bool clamp = false;
@@ -40,14 +41,21 @@ struct WinogradOutput {
   float high = 0;
 };
 
+// The weights of a panel of a packed matrix (packed_matrix.h): `vectors` vectors of each of the
+// window's 9 cells in, as many of each position out.
+struct WinogradWeights {
+  const float* from = nullptr;
+  std::size_t vectors = 0;
+  float* to = nullptr;
+  std::size_t position = 0;  // floats to the next position's
+};
+
 struct WinogradFunctions {
+  void (*weights)(const WinogradWeights& weights) = nullptr;
   void (*input)(const WinogradInput& input) = nullptr;
   void (*output)(const WinogradOutput& output) = nullptr;
 };
 // Those for outputs of `m` x `m` on this machine. Get them when a kernel is made.
 const WinogradFunctions& winograd_functions(std::size_t m);
-
-// The transform of a window's row or column of three weights into m + 2 positions.
-void winograd_weights(std::size_t m, const double (&weights)[3], double* positions);
 
 }  // namespace kerf::engine

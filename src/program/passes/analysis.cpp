@@ -21,19 +21,19 @@ std::vector<std::uint32_t> find_producers(const Program& program) {
   return producers;
 }
 
-ValueId add_constant(Program& program, Tensor value) {
+ValueId add_constant(Program& program, Constant value) {
   const ValueType type{value.dtype(), value.shape()};
   program.values.push_back({.type = type, .constant = std::move(value)});
   return static_cast<ValueId>(program.values.size() - 1);
 }
 
 std::optional<float> scalar_constant(const Program& program, ValueId id) {
-  const Tensor& constant = program.values[id].constant;
+  const Constant& constant = program.values[id].constant;
   if (constant.empty() || constant.dtype() != DType::kFloat32 ||
       constant.byte_size() != sizeof(float)) {
     return std::nullopt;
   }
-  return constant.as<float>()[0];
+  return constant.elements().as<float>()[0];
 }
 
 void drop_emptied(Program& program) {

@@ -18,7 +18,7 @@ std::vector<std::uint32_t> count_uses(const Program& program);
 std::vector<std::uint32_t> find_producers(const Program& program);
 
 // Adds a constant.
-ValueId add_constant(Program& program, Tensor value);
+ValueId add_constant(Program& program, Constant value);
 
 // The value of a float32 constant of one element.
 std::optional<float> scalar_constant(const Program& program, ValueId id);

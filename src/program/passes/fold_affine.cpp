@@ -15,6 +15,10 @@ namespace {
 
 // Constant factors or summands: one for all channels, one per channel, or (empty) none at all.
 struct PerChannel {
+  PerChannel() = default;
+  explicit PerChannel(Constant constant)
+      : source(std::move(constant)), values(source.empty() ? Tensor() : source.elements()) {}
+  Constant source;
   Tensor values;
 
   bool none() const { return values.empty(); }
@@ -38,24 +42,24 @@ struct ConstantAffine {
   PerChannel shift;
 };
 
-std::size_t element_count(const Tensor& tensor) { return tensor.byte_size() / sizeof(float); }
+std::size_t element_count(const Constant& constant) { return constant.byte_size() / sizeof(float); }
 
 // A float32 tensor that fill(span) computes, once per model. Single numbers among the sources are
 // told by their value: they are made anew with every cut.
 template <typename Fill>
-Tensor derived(ConstantCache& cache, std::string_view name, std::span<const Tensor> sources,
-               const Shape& shape, const Fill& fill) {
+Constant derived(ConstantCache& cache, std::string_view name, std::span<const Constant> sources,
+                 const Shape& shape, const Fill& fill) {
   ConstantCache::Key key{.derivation = fmt::format("{} {}", name, shape.to_string()),
                          .sources = {}};
-  for (const Tensor& source : sources) {
+  for (const Constant& source : sources) {
     if (source.empty()) {
       key.derivation += ", none";
     } else if (source.byte_size() == sizeof(float)) {
       key.derivation +=
-          fmt::format(", {:08x}", std::bit_cast<std::uint32_t>(source.as<float>()[0]));
+          fmt::format(", {:08x}", std::bit_cast<std::uint32_t>(source.elements().as<float>()[0]));
     } else {
       key.derivation += ", tensor";
-      key.sources.push_back(source.data());
+      key.sources.push_back(source.identity());
     }
   }
   return cache.get(key, sources, [&] {
@@ -69,9 +73,9 @@ Tensor derived(ConstantCache& cache, std::string_view name, std::span<const Tens
 
 // The same, element by element.
 template <typename Element>
-Tensor derived_elements(ConstantCache& cache, std::string_view name,
-                        std::span<const Tensor> sources, const Shape& shape,
-                        const Element& element) {
+Constant derived_elements(ConstantCache& cache, std::string_view name,
+                          std::span<const Constant> sources, const Shape& shape,
+                          const Element& element) {
   return derived(cache, name, sources, shape, [&](std::span<float> values) {
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(element(i));
   });
@@ -137,24 +141,24 @@ class Folder {
       constant = per_channel(instruction.operands[0], x);
     }
     if (!constant || program_.is_constant(x)) return std::nullopt;
-    const std::array<Tensor, 1> source{constant->values};
+    const std::array<Constant, 1> source{constant->source};
     switch (binary->kind) {
       case Binary::Kind::kMultiply:
         return ConstantAffine{.x = x, .scale = *constant, .shift = {}};
       case Binary::Kind::kAdd:
         return ConstantAffine{.x = x, .scale = {}, .shift = *constant};
       case Binary::Kind::kDivide:
-        return ConstantAffine{
-            .x = x,
-            .scale = {derived_elements(cache_, "reciprocal", source, constant->values.shape(),
-                                       [&](std::size_t i) { return 1 / constant->at(i, 1); })},
-            .shift = {}};
+        return ConstantAffine{.x = x,
+                              .scale = PerChannel(derived_elements(
+                                  cache_, "reciprocal", source, constant->values.shape(),
+                                  [&](std::size_t i) { return 1 / constant->at(i, 1); })),
+                              .shift = {}};
       case Binary::Kind::kSubtract:
-        return ConstantAffine{
-            .x = x,
-            .scale = {},
-            .shift = {derived_elements(cache_, "negative", source, constant->values.shape(),
-                                       [&](std::size_t i) { return -constant->at(i, 0); })}};
+        return ConstantAffine{.x = x,
+                              .scale = {},
+                              .shift = PerChannel(derived_elements(
+                                  cache_, "negative", source, constant->values.shape(),
+                                  [&](std::size_t i) { return -constant->at(i, 0); }))};
       default:
         return std::nullopt;
     }
@@ -176,8 +180,9 @@ class Folder {
     }
     const Epilogue* epilogue = epilogue_of(producer->op);
     if (epilogue == nullptr || !epilogue->activation.identity() || epilogue->residual) return;
-    const Tensor weights = program_.values[producer->operands[1]].constant;
-    const Tensor bias = epilogue->bias ? program_.values[producer->operands[2]].constant : Tensor{};
+    const Constant weights = program_.values[producer->operands[1]].constant;
+    const Constant bias =
+        epilogue->bias ? program_.values[producer->operands[2]].constant : Constant();
     if (weights.empty() || bias.empty() == epilogue->bias) return;
     const auto channels = static_cast<std::size_t>(output_channels(producer->op, weights.shape()));
 
@@ -186,21 +191,21 @@ class Folder {
     const bool apart = takes_scale(op);
     if (!affine.scale.none() && !apart) {
       // The output channels are the innermost axis of the weights (depthwise: the two innermost).
-      const std::array<Tensor, 2> sources{weights, affine.scale.values};
+      const std::array<Constant, 2> sources{weights, affine.scale.source};
       operands[1] = add_constant(program_, derived(cache_, "weights * scale", sources,
                                                    weights.shape(), [&](std::span<float> values) {
-                                                     scale_channels(weights.as<float>(),
+                                                     scale_channels(weights.elements().as<float>(),
                                                                     affine.scale, channels, values);
                                                    }));
     }
     if (epilogue->bias || !affine.shift.none()) {
-      const std::array<Tensor, 3> sources{bias, affine.scale.values, affine.shift.values};
+      const PerChannel old(bias);
+      const std::array<Constant, 3> sources{bias, affine.scale.source, affine.shift.source};
       operands.push_back(add_constant(
           program_,
           derived_elements(cache_, "bias * scale + shift", sources,
                            Shape{static_cast<std::int64_t>(channels)}, [&](std::size_t i) {
-                             const double old = bias.empty() ? 0.0 : bias.as<float>()[i];
-                             return old * affine.scale.at(i, 1) + affine.shift.at(i, 0);
+                             return old.at(i, 0) * affine.scale.at(i, 1) + affine.shift.at(i, 0);
                            })));
       epilogue_of(op)->bias = true;
     }
@@ -211,18 +216,18 @@ class Folder {
     replace(instruction, std::move(op), std::move(operands), *producer);
   }
 
-  // Ops whose kernels scale the outputs where they pack the weights.
+  // Ops whose kernels scale their sums.
   static bool takes_scale(const Op& op) {
     const auto* conv = std::get_if<Conv>(&op);
     return std::holds_alternative<Linear>(op) || (conv != nullptr && conv->groups == 1);
   }
 
   // What scales the outputs of a product that is scaled once more.
-  Tensor output_scale(const Instruction& product, const PerChannel& more, std::size_t channels) {
-    const PerChannel old{epilogue_of(product.op)->scale
+  Constant output_scale(const Instruction& product, const PerChannel& more, std::size_t channels) {
+    const PerChannel old(epilogue_of(product.op)->scale
                              ? program_.values[product.operands.back()].constant
-                             : Tensor()};
-    const std::array<Tensor, 2> sources{old.values, more.values};
+                             : Constant());
+    const std::array<Constant, 2> sources{old.source, more.source};
     return derived_elements(cache_, "scale of outputs", sources,
                             Shape{static_cast<std::int64_t>(channels)},
                             [&](std::size_t i) { return old.at(i, 1) * more.at(i, 1); });
@@ -245,9 +250,9 @@ class Folder {
     for (std::size_t i = 0; first.scale.none() && i < static_cast<std::size_t>(channels); ++i) {
       if (std::abs(first.shift.at(i, 0) * second.scale.at(i, 1)) > kLargestShift) return;
     }
-    const std::array<Tensor, 2> scales{first.scale.values, second.scale.values};
-    const std::array<Tensor, 3> shifts{first.shift.values, second.scale.values,
-                                       second.shift.values};
+    const std::array<Constant, 2> scales{first.scale.source, second.scale.source};
+    const std::array<Constant, 3> shifts{first.shift.source, second.scale.source,
+                                         second.shift.source};
     const ValueId scale = add_constant(
         program_,
         derived_elements(cache_, "scale * scale", scales, Shape{channels}, [&](std::size_t i) {
@@ -268,9 +273,9 @@ class Folder {
     Instruction* producer = sole_producer(instruction.operands[0]);
     if (producer == nullptr) return;
     const auto affine = as_affine(*producer);
-    const Tensor weights = program_.values[instruction.operands[1]].constant;
-    const Tensor bias =
-        epilogue->bias ? program_.values[instruction.operands[2]].constant : Tensor{};
+    const Constant weights = program_.values[instruction.operands[1]].constant;
+    const Constant bias =
+        epilogue->bias ? program_.values[instruction.operands[2]].constant : Constant();
     if (!affine || weights.empty() || bias.empty() == epilogue->bias) return;
     // Padding is zero, not shift.
     if (!affine->shift.none() && !reads_no_padding(instruction.op)) return;
@@ -282,28 +287,36 @@ class Folder {
     Op op = instruction.op;
     std::vector<ValueId> operands{affine->x, instruction.operands[1]};
     if (!affine->scale.none()) {
-      const std::array<Tensor, 2> sources{weights, affine->scale.values};
+      const std::array<Constant, 2> sources{weights, affine->scale.source};
       operands[1] = add_constant(
-          program_, derived_elements(cache_, "scale * weights", sources, shape, [&](std::size_t i) {
-            return static_cast<double>(weights.as<float>()[i]) * affine->scale.at(input(i), 1);
+          program_,
+          derived(cache_, "scale * weights", sources, shape, [&](std::span<float> values) {
+            const Tensor elements = weights.elements();
+            for (std::size_t i = 0; i < values.size(); ++i) {
+              values[i] =
+                  static_cast<float>(elements.as<float>()[i] * affine->scale.at(input(i), 1));
+            }
           }));
     }
     if (!affine->shift.none()) {
-      const PerChannel scale{epilogue->scale ? program_.values[instruction.operands.back()].constant
-                                             : Tensor()};
-      const std::array<Tensor, 4> sources{weights, bias, affine->shift.values, scale.values};
-      const std::size_t count = element_count(weights);
+      const PerChannel scale(epilogue->scale ? program_.values[instruction.operands.back()].constant
+                                             : Constant());
+      const PerChannel old(bias);
+      const std::array<Constant, 4> sources{weights, bias, affine->shift.source, scale.source};
       operands.push_back(add_constant(
-          program_, derived_elements(cache_, "weights * shift + bias", sources,
-                                     Shape{static_cast<std::int64_t>(outputs)}, [&](std::size_t o) {
-                                       double sum = 0;
-                                       for (std::size_t i = o; i < count; i += outputs) {
-                                         sum += static_cast<double>(weights.as<float>()[i]) *
-                                                affine->shift.at(input(i), 0);
-                                       }
-                                       const double old = bias.empty() ? 0.0 : bias.as<float>()[o];
-                                       return old + sum * scale.at(o, 1);
-                                     })));
+          program_,
+          derived(cache_, "weights * shift + bias", sources,
+                  Shape{static_cast<std::int64_t>(outputs)}, [&](std::span<float> values) {
+                    const Tensor elements = weights.elements();
+                    const std::span<const float> factors = elements.as<float>();
+                    for (std::size_t o = 0; o < outputs; ++o) {
+                      double sum = 0;
+                      for (std::size_t i = o; i < factors.size(); i += outputs) {
+                        sum += factors[i] * affine->shift.at(input(i), 0);
+                      }
+                      values[o] = static_cast<float>(old.at(o, 0) + sum * scale.at(o, 1));
+                    }
+                  })));
       epilogue_of(op)->bias = true;
     } else if (epilogue->bias) {
       operands.push_back(instruction.operands[2]);

@@ -112,7 +112,8 @@ class Chainer {
     const auto [entry, added] = reshaped_.try_emplace(id, id);
     if (added) {
       const Shape plain = vector ? Shape{elements} : Shape{};
-      entry->second = add_constant(program_, program_.values[id].constant.reshaped(plain));
+      entry->second =
+          add_constant(program_, program_.values[id].constant.elements().reshaped(plain));
     }
     return entry->second;
   }

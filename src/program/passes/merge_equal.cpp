@@ -9,21 +9,22 @@
 namespace kerf::program {
 namespace {
 
-// Constants this small are compared by their bytes, larger ones by their storage.
+// Constants this small are compared by their bytes, larger ones by their identity.
 constexpr std::size_t kSmallConstant = 64;
 
-bool equal_constants(const Tensor& a, const Tensor& b) {
+bool equal_constants(const Constant& a, const Constant& b) {
   if (a.dtype() != b.dtype() || !(a.shape() == b.shape())) return false;
-  if (a.data() == b.data()) return true;
+  if (a.identity() == b.identity()) return true;
   return a.byte_size() == b.byte_size() && a.byte_size() <= kSmallConstant &&
-         std::memcmp(a.data(), b.data(), a.byte_size()) == 0;
+         std::memcmp(a.elements().data(), b.elements().data(), a.byte_size()) == 0;
 }
 
-std::size_t hash(const Tensor& constant) {
+std::size_t hash(const Constant& constant) {
   if (constant.byte_size() > kSmallConstant) {
-    return std::hash<const void*>{}(constant.data());
+    return std::hash<const void*>{}(constant.identity());
   }
-  const auto* bytes = reinterpret_cast<const char*>(constant.data());
+  const Tensor elements = constant.elements();
+  const auto* bytes = reinterpret_cast<const char*>(elements.data());
   return std::hash<std::string_view>{}({bytes, constant.byte_size()});
 }
 
@@ -41,7 +42,7 @@ void merge_equal(Program& program, ConstantCache&) {
   std::unordered_multimap<std::size_t, ValueId> constants;  // by hash
   for (ValueId id = 0; id < program.values.size(); ++id) {
     if (!program.is_constant(id)) continue;
-    const Tensor& constant = program.values[id].constant;
+    const Constant& constant = program.values[id].constant;
     const auto [begin, end] = constants.equal_range(hash(constant));
     for (auto it = begin; it != end && kept[id] == id; ++it) {
       if (equal_constants(program.values[it->second].constant, constant)) kept[id] = it->second;
