@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 #include <initializer_list>
@@ -57,8 +58,14 @@ class Translation {
  private:
   // Rewrites the class and the configuration of the layer or of a part of it.
   void translate(std::string& class_name, json::object& config, const Prefixes& prefixes) {
+    constexpr std::array kGone{"Highway",     "LocallyConnected1D", "LocallyConnected2D",
+                               "MaxoutDense", "ParametricSoftplus", "RandomFourierFeatures",
+                               "SReLU",       "TernaryDense"};
+    if (std::ranges::find(kGone, class_name) != kGone.end()) {
+      unsupported(fmt::format("Keras 3 has no layer that computes what {} does", class_name));
+    }
     if (class_name == "Lambda") {
-      unsupported("it holds the code of an old Python, which Keras 3 could not run");
+      unsupported("its Python code is of another age, and more than operations of Keras 3");
     }
     json::object kept;
     for (const auto& entry : config) {
@@ -73,6 +80,13 @@ class Translation {
     if (class_name.starts_with("Depthwise") || class_name.starts_with("Separable") ||
         class_name.ends_with("Transpose")) {
       config.erase("groups");
+    }
+    if (class_name.starts_with("SpatialDropout")) config.erase("trainable");
+    if (class_name == "SpatialDropout1D") config.erase("data_format");
+    // They change the sizes of images in training only.
+    if (class_name == "RandomHeight" || class_name == "RandomWidth") {
+      class_name = "Identity";
+      config = {{"name", config["name"]}};
     }
     plain_dtype(config);
     json::value* axis = config.if_contains("axis");
@@ -227,17 +241,27 @@ class Translation {
   Keras3Layer result_;
 };
 
+// Keras keeps the wrapped layer's kernel here too, and the vector that training would go on from:
+// it finds its direction from any.
+void add_spectral_weights(std::vector<graph::Weight>& weights) {
+  const auto kernel = std::ranges::find_if(weights, [](const graph::Weight& weight) {
+    return weight.name == "layer/kernel" || weight.name == "layer/embeddings";
+  });
+  if (kernel == weights.end()) return;
+  const std::int64_t width = kernel->value.shape().back();
+  const std::vector<float> ones(static_cast<std::size_t>(width), 1);
+  const Tensor copy = kernel->value;
+  weights.push_back({.name = "kernel", .value = copy});
+  weights.push_back({.name = "vector_u", .value = Tensor::floats({1, width}, ones)});
+}
+
 }  // namespace
 
 Keras3Layer keras3_layer(const graph::Layer& layer) {
-  if (layer.class_name == "SpectralNormalization") {
-    throw Error(ErrorCode::kUnsupported,
-                "kerf does not keep what its training needs, without which Keras does not read it",
-                fmt::format("layer '{}' (SpectralNormalization)", layer.path));
-  }
   Keras3Layer result = layer.keras_major < 3 && !layer.operation
                            ? Translation(layer).whole()
                            : Keras3Layer{layer.class_name, layer.config, layer.weights};
+  if (layer.class_name == "SpectralNormalization") add_spectral_weights(result.weights);
   const layers::LayerDefinition* definition =
       layers::Registry::instance().find(layer.class_name, layer.operation);
   if (definition != nullptr && !definition->alias_of.empty()) {

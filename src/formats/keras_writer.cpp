@@ -16,8 +16,10 @@
 #include "formats/vocabularies.h"
 #include "formats/zip_writer.h"
 #include "kerf/error.h"
+#include "layers/lower.h"
 #include "layers/model_spec.h"
 #include "layers/operation.h"
+#include "layers/snake_case.h"
 
 namespace kerf::formats {
 namespace {
@@ -37,6 +39,15 @@ constexpr std::array kTakeMask{"LSTM",          "GRU",
                                "Bidirectional", "TimeDistributed",
                                "ConvLSTM1D",    "ConvLSTM2D",
                                "ConvLSTM3D",    "BatchNormalization"};
+
+// Where Keras 3 has the class of a layer.
+std::string module_of_layer(std::string_view class_name) {
+  if (class_name == "LayerScale" || class_name == "StochasticDepth") {
+    return "keras.src.applications.convnext";
+  }
+  if (class_name == "CustomScaleLayer") return "keras.src.applications.inception_resnet_v2";
+  return "keras.layers";
+}
 
 // One layer of the written model.
 struct Entry {
@@ -122,10 +133,13 @@ class Writer {
 
   json::object tensor_json(TensorId id) const {
     const graph::GraphTensor& tensor = graph_.tensor(id);
-    const Place& place = places_.at(id);
+    return tensor_json({tensor.dtype, tensor.shape}, places_.at(id));
+  }
+
+  json::object tensor_json(const program::ValueType& type, const Place& place) const {
     return {{"class_name", "__keras_tensor__"},
-            {"config", json::object{{"shape", shape_json(tensor.shape)},
-                                    {"dtype", dtype_name(tensor.dtype)},
+            {"config", json::object{{"shape", shape_json(type.shape)},
+                                    {"dtype", dtype_name(type.dtype)},
                                     {"keras_history", reference(place)}}}};
   }
 
@@ -133,22 +147,31 @@ class Writer {
     return {entries_[place.entry].name, place.node, place.index};
   }
 
-  json::value with_tensors(const json::value& value, const Call& call) const {
+  // `tensors` are what {"tensor": i} stands for.
+  static json::value with_tensors(const json::value& value, std::span<const json::object> tensors) {
     if (const json::object* object = value.if_object()) {
       const json::value* tensor = object->if_contains("tensor");
       if (tensor != nullptr && object->size() == 1) {
-        return tensor_json(call.inputs.at(tensor->to_number<std::size_t>()));
+        return tensors[tensor->to_number<std::size_t>()];
       }
       json::object result;
-      for (const auto& entry : *object) result[entry.key()] = with_tensors(entry.value(), call);
+      for (const auto& entry : *object) result[entry.key()] = with_tensors(entry.value(), tensors);
       return result;
     }
     if (const json::array* array = value.if_array()) {
       json::array result;
-      for (const json::value& entry : *array) result.push_back(with_tensors(entry, call));
+      for (const json::value& entry : *array) result.push_back(with_tensors(entry, tensors));
       return result;
     }
     return value;
+  }
+
+  std::vector<json::object> inputs_json(const Call& call) const {
+    std::vector<json::object> tensors;
+    for (const TensorId input : call.inputs) {
+      tensors.push_back(places_.contains(input) ? tensor_json(input) : json::object{});
+    }
+    return tensors;
   }
 
   std::size_t entry_of(LayerId id) {
@@ -184,7 +207,8 @@ class Writer {
   }
 
   void add_call(const Call& call) {
-    json::object arguments = with_tensors(call.arguments, call).get_object();
+    if (graph_.layer_of(call).class_name == "Lambda" && add_steps(call)) return;
+    json::object arguments = with_tensors(call.arguments, inputs_json(call)).get_object();
     give_masks(call, arguments);
     if (is_old_hard_sigmoid(graph_.layer_of(call))) multiply_input(call, arguments);
     const std::size_t entry = entry_of(call.layer);
@@ -192,6 +216,39 @@ class Writer {
       places_.try_emplace(call.outputs[i], Place{entry, entries_[entry].nodes.size(), i});
     }
     entries_[entry].nodes.push_back(std::move(arguments));
+  }
+
+  // A function of Python as the operations that it is made of: these need no Python of the age of
+  // the file, and no trust in its code. False for what is more than operations.
+  bool add_steps(const Call& call) {
+    const auto trace = layers::trace(graph_, call);
+    if (!trace) return false;
+    std::vector<json::object> tensors = inputs_json(call);
+    std::vector<Place> places(tensors.size());
+    for (std::size_t i = 0; i < call.inputs.size(); ++i) {
+      const auto place = places_.find(call.inputs[i]);
+      if (place != places_.end()) places[i] = place->second;
+    }
+    const std::string& own = names_.at(call.layer);
+    for (const layers::Trace::Step& step : trace->steps) {
+      const std::size_t first = tensors.size();
+      const bool last =
+          trace->outputs.front() >= first && trace->outputs.front() < first + step.results.size();
+      const bool named = last && call.index == 0;
+      add_operation(step.operation.class_name,
+                    named  ? own
+                    : last ? unique(own)
+                           : unique(layers::snake_case(step.operation.class_name)),
+                    step.operation.config, with_tensors(step.operation.args, tensors).get_array());
+      for (std::uint32_t i = 0; i < step.results.size(); ++i) {
+        places.push_back({.entry = entries_.size() - 1, .index = i});
+        tensors.push_back(tensor_json(step.results[i], places.back()));
+      }
+    }
+    for (std::size_t i = 0; i < call.outputs.size(); ++i) {
+      places_.try_emplace(call.outputs[i], places[trace->outputs[i]]);
+    }
+    return true;
   }
 
   // The function of Keras 2 is that of Keras 3 of another multiple.
@@ -202,7 +259,7 @@ class Writer {
                   fmt::format("layer '{}'", graph_.layer_of(call).path));
     }
     json::object tensor = tensor_json(call.inputs.front());
-    add_operation("Multiply", "multiply", {}, {tensor, kHardSigmoidScale});
+    add_operation("Multiply", unique("multiply"), {}, {tensor, kHardSigmoidScale});
     tensor["config"].as_object()["keras_history"] = reference({.entry = entries_.size() - 1});
     arguments["args"] = json::array{std::move(tensor)};
   }
@@ -311,7 +368,7 @@ class Writer {
     const json::value* masked = layer.config.if_contains("mask_value");
     const json::value value = embedding || masked == nullptr ? json::value(0) : *masked;
     const TensorId input = call.inputs.front();
-    add_operation("NotEqual", "not_equal", {}, {tensor_json(input), value});
+    add_operation("NotEqual", unique("not_equal"), {}, {tensor_json(input), value});
     const Place differs{.entry = entries_.size() - 1};
     if (embedding) {
       places_.emplace(mask, differs);
@@ -321,16 +378,15 @@ class Writer {
     json::object& config = tensor["config"].as_object();
     config["dtype"] = "bool";
     config["keras_history"] = reference(differs);
-    add_operation("Any", "any", {{"axis", -1}, {"keepdims", false}}, {std::move(tensor)});
+    add_operation("Any", unique("any"), {{"axis", -1}, {"keepdims", false}}, {std::move(tensor)});
     places_.emplace(mask, Place{.entry = entries_.size() - 1});
   }
 
-  void add_operation(const char* class_name, const char* name, json::object config,
+  void add_operation(const std::string& class_name, std::string name, json::object config,
                      json::array args) {
-    const std::string own = unique(name);
-    config["name"] = own;
+    config["name"] = name;
     entries_.push_back(
-        {.name = own,
+        {.name = std::move(name),
          .class_name = class_name,
          .operation = true,
          .config = std::move(config),
@@ -344,12 +400,14 @@ class Writer {
       const json::value* known = entry.identity.if_contains(key);
       result[key] = known != nullptr ? *known : otherwise;
     };
-    identity("module", entry.operation ? json::value(layers::operation_module(entry.class_name))
-                                       : json::value("keras.layers"));
+    const std::string module = entry.operation ? layers::operation_module(entry.class_name)
+                                               : module_of_layer(entry.class_name);
+    identity("module", json::string(module));
     result["class_name"] = entry.class_name;
     result["config"] = entry.config;
+    // What Keras exports needs no other name.
     identity("registered_name",
-             entry.operation ? json::value(entry.class_name) : json::value(nullptr));
+             module == "keras.layers" ? json::value(nullptr) : json::value(entry.class_name));
     if (entry.identity.contains("build_config")) identity("build_config", nullptr);
     result["name"] = entry.name;
     result["inbound_nodes"] = entry.nodes;

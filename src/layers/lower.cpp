@@ -25,7 +25,7 @@ ValueId computed(program::ProgramBuilder& ops, ValueId x) {
 }
 
 // Runs a definition before the weights are known.
-class OutlineCall final : public BaseCall {
+class OutlineCall : public BaseCall {
  public:
   OutlineCall(const graph::Layer& layer, const json::object& arguments,
               program::ProgramBuilder& ops, std::span<const TensorId> inputs,
@@ -148,6 +148,8 @@ class OutlineCall final : public BaseCall {
     return read_values_.at(id);
   }
 
+  const std::vector<ValueId>& argument_values() const noexcept { return values_; }
+
  private:
   std::span<const TensorId> masks_;
   const graph::Graph& graph_;
@@ -160,6 +162,122 @@ class OutlineCall final : public BaseCall {
   std::vector<WeightSpec> weights_;
   std::unordered_map<std::string, ValueId> weight_values_;
   std::vector<graph::Part> parts_;
+};
+
+// An array as Keras writes it: nested lists.
+json::value nested(std::span<const double> values, const Shape& shape, std::size_t axis,
+                   DType dtype) {
+  if (axis == shape.rank()) {
+    if (is_floating(dtype)) return values[0];
+    if (dtype == DType::kBool) return values[0] != 0;
+    return static_cast<std::int64_t>(values[0]);
+  }
+  json::array list;
+  const auto count = static_cast<std::size_t>(shape[axis]);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t part = values.size() / count;
+    list.push_back(nested(values.subspan(i * part, part), shape, axis + 1, dtype));
+  }
+  return list;
+}
+
+json::object array_json(const Tensor& tensor) {
+  const Tensor values = tensor.cast(DType::kFloat64);
+  return {{"class_name", "__numpy__"},
+          {"config",
+           json::object{{"value", nested(values.as<double>(), tensor.shape(), 0, tensor.dtype())},
+                        {"dtype", dtype_name(tensor.dtype())}}}};
+}
+
+// Writes down the operations that a definition is made of.
+class TracingCall final : public OutlineCall {
+ public:
+  using OutlineCall::OutlineCall;
+
+  void operated(const OperationCall& operation, std::span<const ValueId> tensors,
+                std::span<const ValueId> results) override {
+    const LayerDefinition* definition = Registry::instance().find(operation.class_name, true);
+    const std::span names = std::span(definition->arguments);
+    OperationCall written{.class_name = operation.class_name, .config = {}, .args = {}};
+    operands_ = 0;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const json::value* given = operation.config.if_contains(names[i]);
+      if (i < operation.args.size()) given = &operation.args[i];
+      const bool all = given != nullptr && names[i].starts_with('*');
+      if (i >= definition->parameters) {
+        if (given != nullptr && !given->is_null()) written.config[names[i]] = *given;
+      } else if (all && given->is_array() && i >= operation.args.size()) {
+        for (const json::value& item : given->get_array()) {
+          written.args.push_back(numbered(item, tensors));
+        }
+      } else {
+        written.args.push_back(given == nullptr ? json::value() : numbered(*given, tensors));
+      }
+    }
+    for (std::size_t i = definition->parameters; i < operation.args.size(); ++i) {
+      written.args.push_back(numbered(operation.args[i], tensors));
+    }
+    while (!written.args.empty() && written.args.back().is_null()) written.args.pop_back();
+    // What is made of constants alone is one, or unknown; what changes nothing is known.
+    if (operands_ == 0 || number_of(results.front())) return;
+    Trace::Step step{.operation = std::move(written), .results = {}};
+    for (const ValueId result : results) {
+      step.results.push_back(type(result));
+      numbers_.try_emplace(result, argument_values().size() + made_++);
+    }
+    trace_.steps.push_back(std::move(step));
+  }
+
+  std::optional<Trace> finish() {
+    for (const Output& output : outputs()) {
+      const auto number = number_of(output.value);
+      complete_ = complete_ && number && !output.mask && !output.passes_mask_of;
+      trace_.outputs.push_back(number.value_or(0));
+    }
+    return complete_ ? std::optional(std::move(trace_)) : std::nullopt;
+  }
+
+ private:
+  std::optional<std::size_t> number_of(ValueId value) const {
+    const auto& inputs = argument_values();
+    const auto input = std::ranges::find(inputs, value);
+    if (input != inputs.end()) return static_cast<std::size_t>(input - inputs.begin());
+    const auto known = numbers_.find(value);
+    return known == numbers_.end() ? std::nullopt : std::optional(known->second);
+  }
+
+  json::value numbered(const json::value& value, std::span<const ValueId> tensors) {
+    if (const json::array* array = value.if_array()) {
+      json::array result;
+      for (const json::value& item : *array) result.push_back(numbered(item, tensors));
+      return result;
+    }
+    const json::object* object = value.if_object();
+    const json::value* tensor = object == nullptr ? nullptr : object->if_contains("tensor");
+    if (tensor == nullptr || !tensor->is_number()) {
+      if (object == nullptr) return value;
+      json::object result;
+      for (const auto& entry : *object) result[entry.key()] = numbered(entry.value(), tensors);
+      return result;
+    }
+    const ValueId id = tensors[tensor->to_number<std::size_t>()];
+    if (const auto number = number_of(id)) {
+      ++operands_;
+      return json::object{{"tensor", *number}};
+    }
+    const program::Program& program = ops_.peek();
+    if (!program.is_constant(id)) {
+      complete_ = false;
+      return nullptr;
+    }
+    return array_json(program.values[id].constant);
+  }
+
+  Trace trace_;
+  std::unordered_map<ValueId, std::size_t> numbers_;
+  std::size_t made_ = 0;
+  std::size_t operands_ = 0;  // tensors in the arguments of an operation
+  bool complete_ = true;
 };
 
 // The weights of a layer as constants of one program, made on first use.
@@ -323,6 +441,18 @@ CallOutline outline(const graph::Layer& layer, const json::object& arguments,
   }
   call.require_all_used();
   return call.outline();
+}
+
+std::optional<Trace> trace(const graph::Graph& graph, const graph::Call& call) {
+  const graph::Layer& layer = graph.layer_of(call);
+  program::ProgramBuilder ops;
+  TracingCall tracing(layer, call.arguments, ops, call.inputs, call.implicit_masks, graph);
+  try {
+    definition_of(layer).lower(tracing);
+  } catch (const Error& error) {
+    rethrow_at(error, layer);
+  }
+  return tracing.finish();
 }
 
 program::Program lower(const graph::Cut& cut, program::ConstantCache& cache) {

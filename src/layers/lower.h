@@ -1,10 +1,12 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "graph/cut.h"
 #include "graph/graph.h"
+#include "layers/foreign_function.h"
 #include "layers/registry.h"
 #include "program/program.h"
 
@@ -29,6 +31,21 @@ void require_inference(const boost::json::object& arguments);
 CallOutline outline(const graph::Layer& layer, const boost::json::object& arguments,
                     std::span<const graph::TensorId> inputs, std::span<const graph::TensorId> masks,
                     const graph::Graph& graph);
+
+// What a layer computes as calls of keras.ops operations, as Keras would write them. In their
+// arguments {"tensor": i} counts through the tensors of the call, then through the results of the
+// operations in order.
+struct Trace {
+  struct Step {
+    OperationCall operation;
+    std::vector<program::ValueType> results;
+  };
+  std::vector<Step> steps;
+  std::vector<std::size_t> outputs;
+};
+
+// Nothing for a call that does more than such operations. Throws as outline() does.
+std::optional<Trace> trace(const graph::Graph& graph, const graph::Call& call);
 
 // Lowers the calls of a cut to ops: feeds in the cut's order, fetches likewise. Weights must be
 // present. Feeds have the graph's dtypes; bool masks are bool. What is computed from weights alone

@@ -451,7 +451,8 @@ void add_operations(Registry& registry, std::initializer_list<const char*> class
                         Operation operation(call, parameters, options);
                         lower(operation);
                       },
-                  .arguments = std::move(arguments)});
+                  .arguments = std::move(arguments),
+                  .parameters = parameters.size()});
   }
 }
 

@@ -23,6 +23,7 @@ struct WeightSpec {
 };
 
 using program::ValueId;
+struct OperationCall;
 
 // What a layer's definition sees of one call, and how it answers. A definition reads its
 // configuration, declares its weights in storage order, appends ops, and sets its outputs; that one
@@ -82,6 +83,11 @@ class LayerCall {
   virtual void output(ValueId value, std::optional<ValueId> mask = {}) = 0;
   virtual void output_passing_mask(ValueId value, std::size_t from_input = 0) = 0;
 
+  // Tells of a keras.ops operation inside the layer, for who wants to know what it is made of (see
+  // trace()). `tensors` are what {"tensor": i} in its arguments refers to.
+  virtual void operated(const OperationCall& /*operation*/, std::span<const ValueId> /*tensors*/,
+                        std::span<const ValueId> /*results*/) {}
+
   // A float32 scalar constant.
   ValueId scalar(float value) {
     return ops().constant(Tensor::floats(Shape{}, std::span(&value, 1)));
@@ -115,6 +121,7 @@ struct LayerDefinition {
   std::string_view note = {};
   std::string alias_of = {};                     // the name that Keras itself writes for this class
   std::vector<std::string_view> arguments = {};  // of an operation: those of its call, then options
+  std::size_t parameters = 0;                    // how many of them are those of its call
 };
 
 // The classes kerf knows. Built once, on first use, from the files in layers/keras/ and layers/ops/

@@ -398,6 +398,17 @@ ValueId total(LayerCall& call, ValueId x) {
   return call.ops().append(program::Reduce{program::Reduce::Kind::kSum, {3}, false}, {x});
 }
 
+// For scores (n, tq, tk), whether key j stands at or before query i.
+ValueId earlier_steps(LayerCall& call, ValueId scores) {
+  const ValueId one = call.scalar(1);
+  const ValueId same = call.ops().append(Binary{Binary::Kind::kEqual}, {scores, scores});
+  const ValueId ones = call.ops().append(program::Select{}, {same, one, one});
+  const auto number = [&](std::int64_t axis) {
+    return call.ops().append(program::Cumulate{program::Cumulate::Kind::kSum, axis}, {ones});
+  };
+  return call.ops().append(Binary{Binary::Kind::kGreaterEqual}, {number(1), number(2)});
+}
+
 // Attention and AdditiveAttention: softmax(scores) * value, the scores by a product of query and
 // key or by the tanh of their sum.
 void lower_attention(LayerCall& call) {
@@ -469,7 +480,10 @@ void lower_attention(LayerCall& call) {
     if (value_mask) {
       allowed = reshaped(call, *value_mask, {Reshape::copy(0), 1, Reshape::copy(1)});
     }
-    if (causal) config.unsupported("causal", "a causal mask with this score mode");
+    if (causal) {
+      const ValueId past = earlier_steps(call, scores);
+      allowed = allowed ? ops.append(Binary{Binary::Kind::kAnd}, {*allowed, past}) : past;
+    }
     if (allowed) scores = ops.append(program::Select{}, {*allowed, scores, call.scalar(-1e9F)});
     scores = ops.append(program::Softmax{}, {scores});
     y = ops.append(program::MatMul{}, {scores, v});
@@ -492,8 +506,7 @@ void lower_attention(LayerCall& call) {
 
 void register_attention(Registry& registry);
 void register_attention(Registry& registry) {
-  const std::vector<Refusal> kCausal{{"causal", "with scores other than dot"},
-                                     {"score_mode", "inputs of other than 3 dimensions"}};
+  const std::vector<Refusal> kSteps{{"score_mode", "inputs of other than 3 dimensions"}};
   registry.add({.class_name = "MultiHeadAttention",
                 .lower = lower_multi_head,
                 .refuses = {{"attention_axes",
@@ -501,8 +514,8 @@ void register_attention(Registry& registry) {
                              "or of several unknown sizes"}}});
   registry.add({.class_name = "GroupQueryAttention", .lower = lower_grouped});
   registry.add_alias("GroupedQueryAttention", "GroupQueryAttention");  // as Python calls it
-  registry.add({.class_name = "Attention", .lower = lower_attention, .refuses = kCausal});
-  registry.add({.class_name = "AdditiveAttention", .lower = lower_attention, .refuses = kCausal});
+  registry.add({.class_name = "Attention", .lower = lower_attention, .refuses = kSteps});
+  registry.add({.class_name = "AdditiveAttention", .lower = lower_attention, .refuses = kSteps});
 }
 
 }  // namespace kerf::layers

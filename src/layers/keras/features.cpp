@@ -122,11 +122,16 @@ void lower_normalization(LayerCall& call) {
     config.invalid("mean", "is given without a variance, or a variance without it");
   }
   if (given) {
+    // What has fewer axes than are kept belongs to the last of these.
     const auto constant = [&](Tensor tensor) {
-      // Keras 2 takes what has the kept axes' shape alone, and puts it where they are.
-      const bool place = tensor.shape().rank() == kept.size() && tensor.shape() == shape;
+      const Shape own = tensor.shape();
       const ValueId value = call.ops().constant(std::move(tensor));
-      return place && call.layer().keras_major < 3 ? spread(value) : value;
+      if (own.rank() == 0 || own.rank() > kept.size()) return value;
+      std::vector<std::int64_t> placed(dims.size(), 1);
+      for (std::size_t i = 1; i <= own.rank(); ++i) {
+        placed[kept[kept.size() - i] - kept.front()] = own[own.rank() - i];
+      }
+      return call.ops().append(Reshape{std::move(placed)}, {value});
     };
     const Tensor variance = numbers_of(config, "variance");
     mean = constant(numbers_of(config, "mean"));

@@ -136,7 +136,9 @@ void lower_quantile(Operation& op) {
       if (!(share >= 0 && share <= 1)) op.invalid("q", "is no share");
     }
   }
-  const std::string method = op.arguments().text("method", "linear");
+  // Quantile of Keras does not pass its method on where it stands in a graph.
+  const std::string method =
+      op.class_name() == "Quantile" ? "linear" : op.arguments().text("method", "linear");
   const bool keep = op.arguments().boolean("keepdims", false);
   std::vector<std::int64_t> kept;
   std::size_t next = 0;

@@ -502,6 +502,11 @@ Value Evaluator::operation(const OperationCall& call) {
   const std::string& class_name = call.class_name;
   const LayerDefinition* definition = Registry::instance().find(class_name, true);
   if (definition == nullptr) refuse(fmt::format("kerf does not know the operation {}", class_name));
+  // In a graph Keras ignores the method; called from Python it does not.
+  const json::value* method = call.config.if_contains("method");
+  if (class_name == "Quantile" && method != nullptr && *method != "linear") {
+    refuse("it takes quantiles by another method than linear");
+  }
   const graph::Layer& whole = call_.layer();
   const graph::Layer layer{.path = whole.path,
                            .class_name = class_name,
@@ -521,9 +526,12 @@ Value Evaluator::operation(const OperationCall& call) {
     throw Error(error.code(), fmt::format("{}: {}", class_name, error.message()), where);
   }
   std::vector<Value> results;
+  std::vector<ValueId> ids;
   for (const BaseCall::Output& output : inner.outputs()) {
     results.push_back({TensorValue{output.value}});
+    ids.push_back(output.value);
   }
+  call_.operated(call, tensors_, ids);
   const bool several = class_name == "Split" || class_name == "Unstack" || results.size() != 1;
   return several ? sequence(true, std::move(results)) : results.front();
 }
