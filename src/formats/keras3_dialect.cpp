@@ -250,7 +250,7 @@ void add_spectral_weights(std::vector<graph::Weight>& weights) {
   if (kernel == weights.end()) return;
   const std::int64_t width = kernel->value.shape().back();
   const std::vector<float> ones(static_cast<std::size_t>(width), 1);
-  const Tensor copy = kernel->value;
+  const Constant copy = kernel->value;
   weights.push_back({.name = "kernel", .value = copy});
   weights.push_back({.name = "vector_u", .value = Tensor::floats({1, width}, ones)});
 }

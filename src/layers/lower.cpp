@@ -270,7 +270,7 @@ class TracingCall final : public OutlineCall {
       complete_ = false;
       return nullptr;
     }
-    return array_json(program.values[id].constant);
+    return array_json(program.values[id].constant.elements());
   }
 
   Trace trace_;
