@@ -241,19 +241,21 @@ constexpr std::array<TileFunction, TileSet::kMaxRows> dot_tiles(std::index_seque
 
 template <class Dot>
 constexpr TileSet make_dot_set(double flops, RowRoundingFunction round_rows,
-                               std::string_view method) {
+                               double rounding_seconds, std::string_view method) {
   using Rows = std::make_index_sequence<kRows>;
   return {.lanes = kLanes,
           .rows = kRows,
           .functions = {dot_tiles<Dot, 1>(Rows()), dot_tiles<Dot, 2>(Rows())},
           .flops_per_second = flops,
           .round_rows = round_rows,
+          .rounding_seconds = rounding_seconds,
           .method = method};
 }
 
 constexpr TileSet kBfloat16Tiles =
-    make_dot_set<Bfloat16Dot>(4.4e11, round_to_bfloat16, "bf16 dot products");
-constexpr TileSet kInt8Tiles = make_dot_set<Int8Dot>(8e11, round_to_bytes, "int8 dot products");
+    make_dot_set<Bfloat16Dot>(4.9e11, round_to_bfloat16, 7.5e-11, "bf16 dot products");
+constexpr TileSet kInt8Tiles =
+    make_dot_set<Int8Dot>(9.3e11, round_to_bytes, 1.65e-10, "int8 dot products");
 
 }  // namespace
 }  // namespace kerf::engine

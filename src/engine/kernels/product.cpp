@@ -17,7 +17,6 @@ double bytes_per_second(std::size_t bytes) {
 
 constexpr double kCallSeconds = 3e-8;
 constexpr double kTileSeconds = 1e-8;
-constexpr double kRoundingSeconds = 1e-10;  // of a number of a row
 
 std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
@@ -25,7 +24,7 @@ std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
 Product::Product(std::size_t rows, std::size_t taps, std::size_t depth, std::size_t columns,
                  const program::Activation& activation, Precision precision, std::size_t row_bytes)
-    : tiles_(&tile_set(precision, taps * depth)),
+    : tiles_(&tile_set(precision, taps * depth, columns)),
       activation_(activation),
       form_(precision, taps, depth, columns, tiles_->lanes),
       panels_(layout().panels()),
@@ -68,7 +67,7 @@ Product::Product(std::size_t rows, std::size_t taps, std::size_t depth, std::siz
   seconds_ = kCallSeconds + 2 * multiplies / tiles_->flops_per_second +
              kTileSeconds * static_cast<double>(blocks_ * panels_) +
              (activate_ != nullptr ? outputs * 5e-10 : 0) +
-             (rounds ? static_cast<double>(rows * total_depth) * kRoundingSeconds : 0);
+             static_cast<double>(rows * total_depth) * tiles_->rounding_seconds;
   seconds_ = std::max(seconds_, static_cast<double>(weight_bytes) / bytes_per_second(weight_bytes));
 
   // Cut what is smaller to read again for every task: columns where the matrix is the larger.

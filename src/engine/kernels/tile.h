@@ -74,15 +74,17 @@ struct TileSet {
   std::array<std::array<TileFunction, kMaxRows>, 2> functions{};  // [vectors - 1][rows - 1]
   double flops_per_second = 0;                                    // about, on one core
   RowRoundingFunction round_rows = nullptr;  // null: rows are multiplied as they are
+  double rounding_seconds = 0;               // about, for a number of a row
   std::string_view method;                   // for profiles; empty for float32
 };
 
-// That of this machine. Get it when a kernel is made. `depth`: of the whole product.
-const TileSet& tile_set(Precision precision, std::size_t depth);
+// The fastest of this machine for rows of `depth` numbers by as many columns. Get it when a kernel
+// is made.
+const TileSet& tile_set(Precision precision, std::size_t depth, std::size_t columns);
 // The one for float32.
 const TileSet& tile_set();
 
-// Those of its parts: for matrices that are widened to floats as they are read, and for
+// What it chooses from: for matrices that are widened to floats as they are read, and for
 // instructions that multiply rounded numbers and add up the products; null where the machine has
 // none, or not for that depth.
 const TileSet& widening_tile_set(Precision precision);

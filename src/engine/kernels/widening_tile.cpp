@@ -15,10 +15,10 @@ namespace kerf::engine::HWY_NAMESPACE {
 // Beside the accumulators, registers hold the words, one widened row of the panel and a broadcast.
 #if HWY_TARGET == HWY_AVX3
 constexpr std::size_t kWideningRows = 12;
-constexpr double kWideningFlops = 1.8e11;
+constexpr double kWideningFlops = 2.2e11;
 #elif HWY_TARGET == HWY_AVX2
 constexpr std::size_t kWideningRows = 5;
-constexpr double kWideningFlops = 8e10;
+constexpr double kWideningFlops = 1.1e11;
 #elif HWY_TARGET == HWY_NEON
 constexpr std::size_t kWideningRows = 12;
 constexpr double kWideningFlops = 2e10;
@@ -177,10 +177,16 @@ const TileSet& widening_tile_set(Precision precision) {
 
 void use_dot_tiles(bool use) noexcept { dot_tiles_used = use; }
 
-const TileSet& tile_set(Precision precision, std::size_t depth) {
+const TileSet& tile_set(Precision precision, std::size_t depth, std::size_t columns) {
   if (precision == Precision::kFloat32) return tile_set();
+  const TileSet& widening = widening_tile_set(precision);
   const TileSet* dot = dot_tiles_used ? dot_tile_set(precision, depth) : nullptr;
-  return dot != nullptr ? *dot : widening_tile_set(precision);
+  if (dot == nullptr) return widening;
+  // Of a number of a row: few columns do not repay rounding it.
+  const auto seconds = [columns](const TileSet& set) {
+    return set.rounding_seconds + 2 * static_cast<double>(columns) / set.flops_per_second;
+  };
+  return seconds(*dot) < seconds(widening) ? *dot : widening;
 }
 
 }  // namespace kerf::engine

@@ -23,6 +23,7 @@ constexpr std::size_t kWindow = 9;
 constexpr std::size_t kChunkBytes = 600
                                     << 10;  // of transformed input: stays in a second-level cache
 constexpr std::size_t kMaxWeightBytes = 5 << 20;  // beyond, reading them costs what they save
+constexpr std::size_t kMaxExactBytes = 1 << 20;   // likewise where less memory is asked for
 constexpr double kFlopsPerByte = 6;               // that pass while a byte of weights arrives
 constexpr double kFlopsPerElement = 12;           // likewise while one is transformed
 constexpr double kWorthwhile = 0.85;              // of the time of the plain product
@@ -39,8 +40,8 @@ struct Sizes {
   std::size_t columns = 0;  // output channels
 };
 
-// What a sample costs, in multiplications and additions of a product: by F(m x m, 3 x 3), and
-// plain.
+// What a sample costs, in multiplications and additions of a product in float32, by F(m x m, 3 x
+// 3).
 double winograd_flops(const Sizes& s, std::size_t m) {
   const auto positions = static_cast<double>((m + 2) * (m + 2));
   const auto tiles = static_cast<double>(divide_up(s.height, m) * divide_up(s.width, m));
@@ -50,17 +51,27 @@ double winograd_flops(const Sizes& s, std::size_t m) {
          (2 * tiles * channels * columns + kFlopsPerElement * tiles * (channels + columns) +
           kFlopsPerByte * sizeof(float) * channels * columns);
 }
-double plain_flops(const Sizes& s) {
-  const auto weights = static_cast<double>(kWindow * s.channels * s.columns);
-  return weights * (2 * static_cast<double>(s.height * s.width) + kFlopsPerByte * sizeof(float));
+// Plain, by tiles that may be faster than float32's but have to round rows first: in
+// multiplications of float32 as well.
+double plain_flops(const Sizes& s, const TileSet& tiles) {
+  const double flops_per_second = tile_set().flops_per_second;
+  const double outputs = static_cast<double>(s.height * s.width);
+  const auto depth = static_cast<double>(kWindow * s.channels);
+  const double weights = depth * static_cast<double>(s.columns);
+  return weights * (2 * outputs + kFlopsPerByte * sizeof(float)) * flops_per_second /
+             tiles.flops_per_second +
+         outputs * depth * tiles.rounding_seconds * flops_per_second;
 }
 
 // 2 or 4, or 0 for the plain product.
-std::size_t best_outputs(const Sizes& sizes, const PanelLayout& layout) {
+std::size_t best_outputs(const Sizes& sizes, const PanelLayout& layout, Precision precision) {
+  const bool exact = precision == Precision::kFloat32;
   std::size_t best = 0;
-  double least = kWorthwhile * plain_flops(sizes);
+  double least = kWorthwhile *
+                 plain_flops(sizes, tile_set(precision, kWindow * sizes.channels, sizes.columns));
   for (const std::size_t m : {std::size_t{2}, std::size_t{4}}) {
-    if ((m + 2) * (m + 2) * layout.floats() * sizeof(float) > kMaxWeightBytes) continue;
+    const std::size_t bytes = (m + 2) * (m + 2) * layout.floats() * sizeof(float);
+    if (bytes > (exact ? kMaxWeightBytes : kMaxExactBytes)) continue;
     if (const double flops = winograd_flops(sizes, m); flops < least) {
       least = flops;
       best = m;
@@ -390,9 +401,8 @@ class WinogradKernel final : public Kernel {
 KernelPtr make_winograd(const program::Conv& op, const KernelSpec& spec) {
   const program::Window& window = op.window;
   const std::array<std::int64_t, 3> ones{1, 1, 1};
-  if (spec.precision != Precision::kFloat32 || window.rank != 2 || op.groups != 1 ||
-      window.strides != ones || window.dilation != ones || window.size[0] != 3 ||
-      window.size[1] != 3 || spec.constants[1].empty()) {
+  if (window.rank != 2 || op.groups != 1 || window.strides != ones || window.dilation != ones ||
+      window.size[0] != 3 || window.size[1] != 3 || spec.constants[1].empty()) {
     return nullptr;
   }
   const WindowGeometry geometry(window, spec.operands[0].shape, spec.results[0].shape);
@@ -401,7 +411,7 @@ KernelPtr make_winograd(const program::Conv& op, const KernelSpec& spec) {
                     .channels = static_cast<std::size_t>(spec.operands[0].shape.back()),
                     .columns = static_cast<std::size_t>(spec.results[0].shape.back())};
   const PanelLayout layout(sizes.channels, sizes.columns, tile_set().lanes);
-  const std::size_t m = best_outputs(sizes, layout);
+  const std::size_t m = best_outputs(sizes, layout, spec.precision);
   if (m == 0) return nullptr;
   return std::make_unique<WinogradKernel>(op, spec, geometry, sizes, layout, m);
 }
