@@ -31,6 +31,9 @@ struct LoadOptions {
   Extensions extensions;
   // The file of weights of a model's configuration in JSON. Empty: the one beside it.
   std::filesystem::path weights;
+  // What its cuts are computed in. A matrix is not kept in float32 beside, so that a cut that is
+  // written has it as it was rounded.
+  Precision precision = Precision::kFloat32;
 };
 
 struct CutOptions {
@@ -148,7 +151,8 @@ class Model {
   // Reads a `.keras` file, an unzipped one (a folder), or a whole-model HDF5 file. Throws Error.
   static Model load(const std::filesystem::path& file, const LoadOptions& options = {});
 
-  // The same model, its weights not read again, whose cuts are computed in this precision.
+  // The same model, its weights not read again and kept as they are, whose cuts are computed in
+  // this precision: to compare. Precondition: it was loaded in float32.
   Model with_precision(Precision precision) const;
   Precision precision() const noexcept;
 

@@ -176,8 +176,7 @@ void print_profile(const Plan& plan, const Threads* threads, double seconds) {
 }
 
 int bench(const Options& options) {
-  const Model model =
-      load_model(options.model, options.extensions).with_precision(options.precision);
+  const Model model = load_model(options.model, options.extensions, options.precision);
   const Cut cut = model.cut(options.feeds, options.fetches);
   const std::vector<Shape> shapes = sample_shapes(cut, options.shapes, options.batch);
   const auto before = Clock::now();

@@ -34,8 +34,7 @@ struct Options {
 };
 
 int inspect(const Options& options) {
-  const Model model =
-      load_model(options.model, options.extensions).with_precision(options.precision);
+  const Model model = load_model(options.model, options.extensions, options.precision);
   if (options.json) {
     fmt::print("{}\n", model.to_json());
   } else if (options.dot) {

@@ -8,6 +8,7 @@
 namespace kerf::cli {
 
 // Model::load with a progress bar on stderr.
-Model load_model(const std::filesystem::path& file, const config::ExtensionList& extensions);
+Model load_model(const std::filesystem::path& file, const config::ExtensionList& extensions,
+                 Precision precision = Precision::kFloat32);
 
 }  // namespace kerf::cli

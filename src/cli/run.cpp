@@ -77,8 +77,7 @@ int run(const Options& options) {
     names.push_back(name);
     tensors.push_back(read_npy(file));
   }
-  const Model model =
-      load_model(options.model, options.extensions).with_precision(options.precision);
+  const Model model = load_model(options.model, options.extensions, options.precision);
   const Cut cut = model.cut(names, options.fetches, {.strict = false});
   for (const std::string& unused : cut.unused_feeds()) {
     fmt::print(stderr, "kerf: {}: it is fed, but nothing that is fetched needs it\n", unused);

@@ -39,7 +39,8 @@ class Compiler {
       : program_(*program),
         cache_(cache),
         memory_limit_(options.memory_limit),
-        precision_(options.precision) {
+        precision_(options.precision),
+        keep_exact_(options.keep_exact) {
     parts_.program = std::move(program);
     bind_feeds(feed_shapes);
   }
@@ -74,6 +75,7 @@ class Compiler {
   program::ConstantCache& cache_;
   std::size_t memory_limit_;
   Precision precision_;
+  bool keep_exact_;
   CompiledPlan::Parts parts_;
 
   // By value.
@@ -172,7 +174,7 @@ void Compiler::make_kernels() {
     for (const ValueId id : instruction.operands) {
       constants.push_back(program_.values[id].constant);
     }
-    const KernelSpec spec{operands, results, constants, cache_, precision_};
+    const KernelSpec spec{operands, results, constants, cache_, precision_, keep_exact_};
     Step step;
     try {
       step.kernel = std::visit(

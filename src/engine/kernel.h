@@ -20,6 +20,7 @@ struct KernelSpec {
   std::span<const Constant> constants;  // parallel to operands; empty where not constant
   program::ConstantCache& cache;        // packed weights come from here and are shared by all plans
   Precision precision = Precision::kFloat32;  // of matrices among the constants
+  bool keep_exact = true;                     // false: who asks for one gets it as it was rounded
 };
 
 // What one run of a kernel works on. Elements are dense and row-major; a pointer is aligned as its

@@ -35,6 +35,8 @@ struct ProfileEntry {
 struct CompileOptions {
   std::size_t memory_limit = std::size_t{1} << 34;  // bytes
   Precision precision = Precision::kFloat32;        // of constant matrices
+  // False: once it is packed, a matrix is held in that precision alone, for other plans as well.
+  bool keep_exact = true;
 };
 
 // A program compiled for concrete shapes: kernels chosen, weights packed, memory laid out.

@@ -57,8 +57,9 @@ Plan Cut::plan(std::span<const Shape> feed_shapes) const {
     }
   }
   auto compiled = std::make_shared<Plan::Impl>();
-  compiled->plan = engine::Plan::compile(impl.program, feed_shapes, *impl.constants,
-                                         {.precision = impl.precision});
+  compiled->plan =
+      engine::Plan::compile(impl.program, feed_shapes, *impl.constants,
+                            {.precision = impl.precision, .keep_exact = impl.keep_exact});
   compiled->feeds = with_types(impl.feeds, compiled->plan->feeds());
   compiled->fetches = with_types(impl.fetches, compiled->plan->fetches());
   Plan plan;

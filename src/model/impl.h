@@ -22,6 +22,7 @@ struct Model::Impl {
   std::shared_ptr<const graph::Graph> graph;
   std::shared_ptr<program::ConstantCache> constants = std::make_shared<program::ConstantCache>();
   Precision precision = Precision::kFloat32;
+  bool keep_exact = true;
   std::vector<TensorInfo> inputs;
   std::vector<TensorInfo> outputs;
 };
@@ -30,6 +31,7 @@ struct Cut::Impl {
   std::shared_ptr<const graph::Graph> graph;
   std::shared_ptr<program::ConstantCache> constants;
   Precision precision = Precision::kFloat32;
+  bool keep_exact = true;
   graph::Cut cut;
   std::shared_ptr<const program::Program> program;
   std::vector<TensorInfo> feeds;

@@ -52,6 +52,8 @@ Model Model::load(const std::filesystem::path& file, const LoadOptions& options)
                                            .weights = options.weights});
   impl->inputs = ports(*impl->graph, impl->graph->inputs());
   impl->outputs = ports(*impl->graph, impl->graph->outputs());
+  impl->precision = options.precision;
+  impl->keep_exact = options.precision == Precision::kFloat32;
   Model model;
   model.impl_ = std::move(impl);
   return model;
@@ -90,6 +92,7 @@ Cut Model::whole() const {
   cut->graph = impl_->graph;
   cut->constants = impl_->constants;
   cut->precision = impl_->precision;
+  cut->keep_exact = impl_->keep_exact;
   cut->cut = graph::whole(impl_->graph);
   cut->program = std::make_shared<const program::Program>(
       program::optimize(layers::lower(cut->cut, *impl_->constants), *impl_->constants));
@@ -107,6 +110,7 @@ Cut Model::cut(std::span<const std::string> feeds, std::span<const std::string> 
   cut->graph = impl_->graph;
   cut->constants = impl_->constants;
   cut->precision = impl_->precision;
+  cut->keep_exact = impl_->keep_exact;
   cut->cut = graph::cut(impl_->graph, feeds, fetches, {.strict = options.strict});
   cut->program = std::make_shared<const program::Program>(
       program::optimize(layers::lower(cut->cut, *impl_->constants), *impl_->constants));

@@ -97,8 +97,8 @@ void load_models(std::span<const LoadJob> jobs, const LoadSettings& settings) {
           Model::load(model_in(job.file.path),
                       {.progress = [&](double share) { report(index, share * 0.95); },
                        .extensions = settings.extensions,
-                       .weights = {}})
-              .with_precision(job.options.serving.precision.value_or(Precision::kFloat32)),
+                       .weights = {},
+                       .precision = job.options.serving.precision.value_or(Precision::kFloat32)}),
           settings.limits, job.options.serving);
       warm_up(*served);
       if (job.old) warm_up_as(*job.old, *served);

@@ -5,8 +5,10 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <vector>
 
+#include "engine/kernels/packed_matrix.h"
 #include "engine/kernels/tile.h"
 #include "tests/engine/matrix_fixture.h"
 
@@ -299,6 +301,35 @@ TEST_P(PrecisionTest, ZerosGiveZeros) {
       EXPECT_EQ(y[0], std::vector<float>(60, 0.0F));
     }
   });
+}
+
+// A matrix that is not kept is what it was rounded to: rounding that once more changes nothing.
+TEST_P(PrecisionTest, MatricesUnpackToWhatTheyWereRoundedTo) {
+  for (const Precision precision : {Precision::kFloat32, Precision::kBfloat16, Precision::kInt8}) {
+    Random random(8);
+    for (const auto& [taps, depth, columns] :
+         {std::array<std::size_t, 3>{1, 1, 1}, {3, 5, 7}, {2, 8, 33}, {9, 3, 64}, {1, 70, 100}}) {
+      const MatrixForm form(precision, taps, depth, columns, tile_set().lanes);
+      const Shape shape{static_cast<std::int64_t>(taps * depth),
+                        static_cast<std::int64_t>(columns)};
+      const std::vector<float> matrix = random.floats(shape).floats;
+      const std::shared_ptr<float> packed = aligned_floats(form.words());
+      form.pack(matrix.data(), columns, packed.get());
+      std::vector<float> unpacked(matrix.size());
+      form.unpack(packed.get(), columns, unpacked.data());
+      const std::vector<float> expected =
+          precision == Precision::kFloat32 ? matrix : rounded_columns(matrix, columns, precision);
+      for (std::size_t i = 0; i < matrix.size(); ++i) {
+        ASSERT_NEAR(unpacked[i], expected[i], 1e-6) << precision_name(precision) << " " << i;
+      }
+      form.pack(unpacked.data(), columns, packed.get());
+      std::vector<float> again(matrix.size());
+      form.unpack(packed.get(), columns, again.data());
+      for (std::size_t i = 0; i < matrix.size(); ++i) {
+        ASSERT_NEAR(again[i], unpacked[i], 1e-6) << precision_name(precision) << " " << i;
+      }
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, PrecisionTest, testing::ValuesIn(instruction_sets()),

@@ -32,7 +32,7 @@ TEST_P(PrecisionTest, StaysNearKeras) {
       std::vector<Tensor> outputs;
       Model model;
       try {
-        model = Model::load(folder / (name + ".keras")).with_precision(GetParam().precision);
+        model = Model::load(folder / (name + ".keras"), {.precision = GetParam().precision});
         outputs = model.whole().run(inputs);
       } catch (const Error& error) {
         ASSERT_EQ(error.code(), ErrorCode::kUnsupported) << name << ": " << error.what();
@@ -48,6 +48,34 @@ TEST_P(PrecisionTest, StaysNearKeras) {
     }
   }
   EXPECT_GT(checked, 0U);
+}
+
+// The precisions of one model do not disturb each other, and a model that is loaded in one of them
+// holds no more than that.
+TEST(PrecisionOfModel, IsItsOwnOrThatOfACopy) {
+  const Golden golden = golden::read(golden::folders().front(), "mini_vit");
+  std::vector<Tensor> inputs;
+  for (const golden::Truth& input : golden.inputs) inputs.push_back(golden.array(input));
+  const auto file = golden.folder / (golden.name + ".keras");
+
+  const Model exact = Model::load(file);
+  const Model rounded = exact.with_precision(Precision::kInt8);
+  const Tensor from_copy = rounded.whole().run(inputs).front();
+  const Tensor truth = golden.array(golden.outputs.front());
+  EXPECT_LE(golden::distance(exact.whole().run(inputs).front(), truth), 1e-5);
+  EXPECT_GT(golden::distance(from_copy, truth), 1e-5);
+  EXPECT_EQ(golden::distance(exact.with_precision(Precision::kInt8).whole().run(inputs).front(),
+                             from_copy),
+            0);
+
+  std::vector<std::size_t> bytes;
+  for (const Precision precision : {Precision::kFloat32, Precision::kBfloat16, Precision::kInt8}) {
+    const Model model = Model::load(file, {.precision = precision});
+    model.whole().run(inputs);
+    bytes.push_back(model.memory_bytes());
+  }
+  EXPECT_LT(bytes[1], bytes[0]);
+  EXPECT_LT(bytes[2], bytes[1]);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, PrecisionTest,

@@ -34,7 +34,8 @@ class ConvLstmKernel final : public Kernel {
                                             ValueType{DType::kFloat32, gates}};
     const std::array<ValueType, 1> results{ValueType{DType::kFloat32, gates}};
     const std::array<Constant, 3> constants{Constant(), spec.constants[1], Constant()};
-    conv_ = make_kernel(conv, {operands, results, constants, spec.cache, spec.precision});
+    conv_ = make_kernel(
+        conv, {operands, results, constants, spec.cache, spec.precision, spec.keep_exact});
   }
 
   bool run(const KernelRun& run) const noexcept override {

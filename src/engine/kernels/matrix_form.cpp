@@ -57,6 +57,13 @@ std::string MatrixForm::describe() const {
                      panels_.first_column(1), taps_, depth_, panels_.columns());
 }
 
+std::size_t MatrixForm::place(std::size_t panel, std::size_t row) const noexcept {
+  const std::size_t k = row % depth_;
+  const std::size_t word = row / depth_ * tap_words() + k / per_word();
+  return (panels_.offset(panel) + word * panels_.width(panel)) * sizeof(float) +
+         k % per_word() * (sizeof(float) / per_word());
+}
+
 void MatrixForm::pack(const float* matrix, std::size_t row_stride, float* to) const noexcept {
   if (precision_ == Precision::kFloat32) {
     panels_.pack(matrix, row_stride, 0, panels_.panels(), to);
@@ -68,16 +75,11 @@ void MatrixForm::pack(const float* matrix, std::size_t row_stride, float* to) co
   std::vector<std::int32_t> sums(columns);
   if (int8) scales = int8_scales(matrix, row_stride, taps_ * depth_, columns);
   std::memset(to, 0, words() * sizeof(float));
-  const std::size_t size = sizeof(float) / per_word();
   auto* const bytes = reinterpret_cast<std::byte*>(to);
   for (std::size_t panel = 0; panel < panels_.panels(); ++panel) {
     const std::size_t first = panels_.first_column(panel);
-    const std::size_t width = panels_.width(panel);
     for (std::size_t row = 0; row < taps_ * depth_; ++row) {
-      const std::size_t k = row % depth_;
-      const std::size_t word = row / depth_ * tap_words() + k / per_word();
-      std::byte* at =
-          bytes + (panels_.offset(panel) + word * width) * sizeof(float) + k % per_word() * size;
+      std::byte* at = bytes + place(panel, row);
       const float* from = matrix + row * row_stride + first;
       for (std::size_t i = 0; i < panels_.columns_of(panel); ++i, at += sizeof(float)) {
         const float value = from[i];
@@ -96,6 +98,27 @@ void MatrixForm::pack(const float* matrix, std::size_t row_stride, float* to) co
   if (!int8) return;
   std::copy(scales.begin(), scales.end(), to + panels_.floats());
   std::memcpy(to + panels_.floats() + scale_count(), sums.data(), columns * sizeof(std::int32_t));
+}
+
+void MatrixForm::unpack(const float* packed, std::size_t row_stride, float* matrix) const noexcept {
+  if (precision_ == Precision::kFloat32) return panels_.unpack(packed, row_stride, matrix);
+  const auto* const bytes = reinterpret_cast<const std::byte*>(packed);
+  for (std::size_t panel = 0; panel < panels_.panels(); ++panel) {
+    const std::size_t first = panels_.first_column(panel);
+    for (std::size_t row = 0; row < taps_ * depth_; ++row) {
+      const std::byte* at = bytes + place(panel, row);
+      float* to = matrix + row * row_stride + first;
+      for (std::size_t i = 0; i < panels_.columns_of(panel); ++i, at += sizeof(float)) {
+        if (precision_ == Precision::kInt8) {
+          to[i] = scales(packed)[first + i] * static_cast<float>(std::to_integer<std::int8_t>(*at));
+        } else {
+          std::uint16_t half = 0;
+          std::memcpy(&half, at, sizeof(half));
+          to[i] = std::bit_cast<float>(std::uint32_t{half} << 16);
+        }
+      }
+    }
+  }
 }
 
 }  // namespace kerf::engine

@@ -37,8 +37,12 @@ class MatrixForm {
 
   // Packs a row-major matrix whose rows are row_stride floats apart into words() words.
   void pack(const float* matrix, std::size_t row_stride, float* to) const noexcept;
+  // The opposite: the matrix as it was rounded.
+  void unpack(const float* packed, std::size_t row_stride, float* matrix) const noexcept;
 
  private:
+  // Bytes from the first of all to the number of row `row` in the first column of a panel.
+  std::size_t place(std::size_t panel, std::size_t row) const noexcept;
   std::size_t per_word() const noexcept {
     return precision_ == Precision::kInt8 ? 4 : precision_ == Precision::kBfloat16 ? 2 : 1;
   }

@@ -46,14 +46,15 @@ Tensor packed_constant(const KernelSpec& spec, const MatrixForm& form,
                   words * groups * sizeof(float));
   };
   const Tensor packed = spec.cache.get(key, {&constant, 1}, pack).elements();
-  if (form.precision() != Precision::kFloat32 || groups * width != columns.stride) return packed;
-  constant.hold_packed(packed, [shape = constant.shape(), panels = form.panels(), groups,
+  const bool exact = form.precision() == Precision::kFloat32;
+  if ((!exact && spec.keep_exact) || groups * width != columns.stride) return packed;
+  constant.hold_packed(packed, [shape = constant.shape(), form, groups,
                                 stride = columns.stride](const Tensor& from) {
     const auto count = static_cast<std::size_t>(shape.element_count());
     const std::shared_ptr<float> memory = aligned_floats(count);
     for (std::size_t group = 0; group < groups; ++group) {
-      panels.unpack(from.as<float>().data() + group * panels.floats(), stride,
-                    memory.get() + group * panels.columns());
+      form.unpack(from.as<float>().data() + group * form.words(), stride,
+                  memory.get() + group * form.panels().columns());
     }
     return Tensor(DType::kFloat32, shape, memory, count * sizeof(float));
   });

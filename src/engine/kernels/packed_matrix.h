@@ -17,7 +17,8 @@ struct ConstantColumns {
 };
 
 // Those, packed group after group. Made once per model and shared through spec.cache. Where they
-// are the whole constant, in float32, they are the form in which it is held from now on.
+// are the whole constant, and exact or not to be kept so, they are the form in which it is held
+// from now on.
 Tensor packed_constant(const KernelSpec& spec, const MatrixForm& form,
                        const ConstantColumns& columns);
 
