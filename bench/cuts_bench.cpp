@@ -29,7 +29,8 @@ double resident_megabytes() {
 // A cut with a plan for one sample, and memory to run it in.
 class Part {
  public:
-  explicit Part(const Cut& cut) : plan_(cut.plan(shapes_of(cut))) {
+  explicit Part(const Cut& cut) : plan_(cut.plan(shapes_of(cut))) {}
+  void allocate() {
     std::mt19937 random{1};
     std::uniform_real_distribution<float> values(-1, 1);
     for (const TensorInfo& feed : plan_.feeds()) {
@@ -77,7 +78,8 @@ std::vector<CutPoint> spread(const std::vector<CutPoint>& points) {
 void measure(const std::string& file) {
   const double alone = resident_megabytes();
   const Model model = Model::load(file);
-  const Part whole(model.whole());
+  Part whole(model.whole());
+  whole.allocate();
   Workspace workspace;
   const double planned = resident_megabytes();
   whole.run(workspace);
@@ -101,11 +103,15 @@ void measure(const std::string& file) {
                     .tail = Part(model.cut(at, {})),
                     .beside = Part(model.cut({}, besides))});
   }
+  const double with_cuts = resident_megabytes();
+  for (Parts& parts : cuts) {
+    for (Part* part : {&parts.head, &parts.tail, &parts.beside}) part->allocate();
+  }
   fmt::print(
       "\n{}: {:.1f} MB of weights, {:.1f} MB for a run; resident {:.1f} MB, {:.1f} more with {} "
       "cuts\n\n",
       file, static_cast<double>(model.parameter_count()) * 4e-6, served - planned, served - alone,
-      resident_megabytes() - served, 3 * cuts.size());
+      with_cuts - served, 3 * cuts.size());
   fmt::print(
       "| cut at | work before | head + tail / whole | rounds | fetched besides / whole | rounds |\n"
       "| --- | --- | --- | --- | --- | --- |\n");

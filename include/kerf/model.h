@@ -127,7 +127,7 @@ class Cut {
 
   // Writes the cut as a Keras 3 `.keras` file with its own copy of the weights it needs.
   void write(const std::filesystem::path& file) const;
-  // The ops it is lowered to, one a line.
+  // The ops it is lowered to, one a line, and which results are computed in the memory of others.
   std::string program_text() const;
 
  private:

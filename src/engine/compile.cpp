@@ -8,6 +8,7 @@
 
 #include "engine/compiled_plan.h"
 #include "engine/memory_plan.h"
+#include "engine/placement.h"
 #include "kerf/error.h"
 
 namespace kerf::engine {
@@ -23,8 +24,8 @@ constexpr double kStepSeconds = 5e-9;
 
 constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
-// Memory that one or more values lie in: a reshaped value in its operand's, a result in that of an
-// operand it overwrites.
+// Memory that one or more values lie in: those of one root (placement.h), and a result that
+// overwrites an operand.
 struct Storage {
   enum class Kind : std::uint8_t { kWorkspace, kConstant, kFeed, kFetch } kind = Kind::kWorkspace;
   std::uint32_t index = 0;  // of the feed or the fetch
@@ -47,6 +48,7 @@ class Compiler {
 
   std::shared_ptr<const Plan> compile() {
     find_types();
+    placements_ = place_values(program_, types_);
     make_kernels();
     find_last_uses();
     find_storages();
@@ -65,7 +67,12 @@ class Compiler {
   std::optional<std::uint32_t> overwritable(std::size_t step, const Instruction& instruction,
                                             const Kernel& kernel, std::size_t bytes) const;
   void place_arguments();
-  Place place_of(std::uint32_t storage) const;
+  ValueId root_of(ValueId id) const { return placements_.values[id].root; }
+  Place place_of(ValueId id) const {
+    const Placement& at = placements_.values[id];
+    return place_at(storages_[at.root], at.offset);
+  }
+  Place place_at(std::uint32_t storage, std::size_t offset) const;
   const void* elements_of(const Constant& constant);
   std::size_t bytes_of(const ValueType& type) const;  // throws above the limit
   std::vector<ValueType> types_of(const std::vector<ValueId>& ids) const;
@@ -80,7 +87,7 @@ class Compiler {
 
   // By value.
   std::vector<ValueType> types_;
-  std::vector<ValueId> roots_;           // the value whose elements a reshaped value is
+  Placements placements_;
   std::vector<std::size_t> last_uses_;   // by root: the last step that reads it
   std::vector<std::uint32_t> claims_;    // by root: the fetch that it is written into, or kNone
   std::vector<std::uint32_t> storages_;  // by root: index into storage_
@@ -156,15 +163,12 @@ void Compiler::find_types() {
   for (const ValueId fetch : program_.fetches) parts_.fetches.push_back(types_[fetch]);
 }
 
-// A Reshape needs no kernel, and neither does an instruction whose results are empty.
+// An instruction of which placement left nothing to do needs no kernel, and neither does one whose
+// results are empty.
 void Compiler::make_kernels() {
-  roots_.resize(types_.size());
-  for (std::size_t i = 0; i < roots_.size(); ++i) roots_[i] = static_cast<ValueId>(i);
-  for (const Instruction& instruction : program_.instructions) {
-    if (std::holds_alternative<program::Reshape>(instruction.op)) {
-      roots_[instruction.results[0]] = roots_[instruction.operands[0]];
-      continue;
-    }
+  for (std::size_t i = 0; i < program_.instructions.size(); ++i) {
+    const Instruction& instruction = program_.instructions[i];
+    if (placements_.elided[i]) continue;
     const std::vector<ValueType> operands = types_of(instruction.operands);
     const std::vector<ValueType> results = types_of(instruction.results);
     if (std::ranges::all_of(results, [this](const ValueType& t) { return bytes_of(t) == 0; })) {
@@ -174,7 +178,8 @@ void Compiler::make_kernels() {
     for (const ValueId id : instruction.operands) {
       constants.push_back(program_.values[id].constant);
     }
-    const KernelSpec spec{operands, results, constants, cache_, precision_, keep_exact_};
+    const std::size_t stride = placements_.values[instruction.results[0]].stride;
+    const KernelSpec spec{operands, results, constants, cache_, precision_, keep_exact_, stride};
     Step step;
     try {
       step.kernel = std::visit(
@@ -205,19 +210,21 @@ void Compiler::make_kernels() {
 void Compiler::find_last_uses() {
   last_uses_.assign(types_.size(), 0);
   for (std::size_t step = 0; step < instructions_.size(); ++step) {
-    for (const ValueId id : instructions_[step]->operands) last_uses_[roots_[id]] = step;
-    for (const ValueId id : instructions_[step]->results) last_uses_[id] = step;
+    for (const ValueId id : instructions_[step]->operands) last_uses_[root_of(id)] = step;
+    for (const ValueId id : instructions_[step]->results) last_uses_[root_of(id)] = step;
   }
+  // A part of a value is copied into a fetch after the last step.
+  for (const ValueId fetch : program_.fetches) last_uses_[root_of(fetch)] = instructions_.size();
 }
 
-// The operand whose memory the first result may take, if there is one: it dies here, and so do all
-// uses of the same memory.
+// The operand whose memory the first result may take, if there is one: it fills it and dies here,
+// and so do all uses of the same memory.
 std::optional<std::uint32_t> Compiler::overwritable(std::size_t step,
                                                     const Instruction& instruction,
                                                     const Kernel& kernel, std::size_t bytes) const {
   const std::vector<ValueId>& operands = instruction.operands;
   for (std::size_t i = 0; i < operands.size(); ++i) {
-    const std::uint32_t candidate = storages_[roots_[operands[i]]];
+    const std::uint32_t candidate = storages_[root_of(operands[i])];
     if (candidate == kNone) continue;  // empty
     const Storage& storage = storage_[candidate];
     if (storage.kind != Storage::Kind::kWorkspace || storage.buffer.last != step ||
@@ -226,7 +233,8 @@ std::optional<std::uint32_t> Compiler::overwritable(std::size_t step,
     }
     bool allowed = true;
     for (std::size_t j = 0; j < operands.size() && allowed; ++j) {
-      if (storages_[roots_[operands[j]]] == candidate) allowed = kernel.may_overwrite(j);
+      if (storages_[root_of(operands[j])] != candidate) continue;
+      allowed = kernel.may_overwrite(j) && bytes_of(types_[operands[j]]) == bytes;
     }
     if (allowed) return candidate;
   }
@@ -237,21 +245,23 @@ void Compiler::store_results(std::size_t step, const Instruction& instruction,
                              const Kernel& kernel) {
   for (std::size_t i = 0; i < instruction.results.size(); ++i) {
     const ValueId id = instruction.results[i];
-    const std::size_t bytes = bytes_of(types_[id]);
-    if (claims_[id] != kNone) {
-      storages_[id] = static_cast<std::uint32_t>(storage_.size());
-      storage_.push_back({.kind = Storage::Kind::kFetch, .index = claims_[id]});
+    const ValueId root = root_of(id);
+    if (storages_[root] != kNone) continue;  // since another part of it was computed
+    const std::size_t bytes = bytes_of(types_[root]);
+    if (claims_[root] != kNone) {
+      storages_[root] = static_cast<std::uint32_t>(storage_.size());
+      storage_.push_back({.kind = Storage::Kind::kFetch, .index = claims_[root]});
       continue;
     }
-    if (i == 0) {
+    if (i == 0 && root == id) {
       if (const auto taken = overwritable(step, instruction, kernel, bytes)) {
         storages_[id] = *taken;
         storage_[*taken].buffer.last = last_uses_[id];
         continue;
       }
     }
-    storages_[id] = static_cast<std::uint32_t>(storage_.size());
-    storage_.push_back({.buffer = {.bytes = bytes, .first = step, .last = last_uses_[id]}});
+    storages_[root] = static_cast<std::uint32_t>(storage_.size());
+    storage_.push_back({.buffer = {.bytes = bytes, .first = step, .last = last_uses_[root]}});
   }
 }
 
@@ -269,16 +279,16 @@ const void* Compiler::elements_of(const Constant& constant) {
   return parts_.kept.back().data();
 }
 
-// By value, reshaped ones by their root: whether a kernel or the caller reads its elements.
+// By root: whether a kernel or the caller reads its elements.
 std::vector<bool> Compiler::find_reads() const {
   std::vector<bool> read(types_.size());
   for (std::size_t step = 0; step < instructions_.size(); ++step) {
     const std::vector<ValueId>& operands = instructions_[step]->operands;
     for (std::size_t i = 0; i < operands.size(); ++i) {
-      if (parts_.steps[step].kernel->reads(i)) read[roots_[operands[i]]] = true;
+      if (parts_.steps[step].kernel->reads(i)) read[root_of(operands[i])] = true;
     }
   }
-  for (const ValueId fetch : program_.fetches) read[roots_[fetch]] = true;
+  for (const ValueId fetch : program_.fetches) read[root_of(fetch)] = true;
   return read;
 }
 
@@ -303,8 +313,9 @@ void Compiler::find_storages() {
   // A fetched value is computed in the caller's memory, and read from there by later steps.
   claims_.assign(types_.size(), kNone);
   for (std::size_t i = 0; i < program_.fetches.size(); ++i) {
-    const ValueId root = roots_[program_.fetches[i]];
-    if (storages_[root] == kNone && claims_[root] == kNone) {
+    const ValueId root = root_of(program_.fetches[i]);
+    if (storages_[root] == kNone && claims_[root] == kNone &&
+        bytes_of(types_[root]) == bytes_of(parts_.fetches[i])) {
       claims_[root] = static_cast<std::uint32_t>(i);
     }
   }
@@ -319,21 +330,21 @@ void Compiler::find_storages() {
   }
 }
 
-Place Compiler::place_of(std::uint32_t index) const {
+Place Compiler::place_at(std::uint32_t index, std::size_t offset) const {
   if (index == kNone) return {};  // empty, or not read
   const Storage& storage = storage_[index];
   switch (storage.kind) {
     case Storage::Kind::kConstant:
-      return {Place::kAbsolute, reinterpret_cast<std::uintptr_t>(storage.constant)};
+      return {Place::kAbsolute, reinterpret_cast<std::uintptr_t>(storage.constant) + offset};
     case Storage::Kind::kFeed:
-      return {Place::kFirstFeed + storage.index, 0};
+      return {Place::kFirstFeed + storage.index, offset};
     case Storage::Kind::kFetch:
       return {static_cast<std::uint32_t>(Place::kFirstFeed + parts_.feeds.size()) + storage.index,
-              0};
+              offset};
     case Storage::Kind::kWorkspace:
       break;
   }
-  return {Place::kWorkspace, storage.buffer.offset};
+  return {Place::kWorkspace, storage.buffer.offset + offset};
 }
 
 void Compiler::place_arguments() {
@@ -381,15 +392,15 @@ void Compiler::place_arguments() {
     step.first = static_cast<std::uint32_t>(parts_.places.size());
     step.operands = static_cast<std::uint32_t>(instruction.operands.size());
     step.results = static_cast<std::uint32_t>(instruction.results.size());
-    for (const ValueId id : instruction.operands) append(place_of(storages_[roots_[id]]));
-    for (const ValueId id : instruction.results) append(place_of(storages_[id]));
-    append(place_of(scratch_[i]));
+    for (const ValueId id : instruction.operands) append(place_of(id));
+    for (const ValueId id : instruction.results) append(place_of(id));
+    append(place_at(scratch_[i], 0));
   }
   for (std::size_t i = 0; i < program_.fetches.size(); ++i) {
-    const ValueId root = roots_[program_.fetches[i]];
+    const ValueId root = root_of(program_.fetches[i]);
     const std::size_t bytes = bytes_of(parts_.fetches[i]);
     if (bytes == 0 || claims_[root] == i) continue;
-    parts_.copies.push_back({.first = append(place_of(storages_[root])), .bytes = bytes});
+    parts_.copies.push_back({.first = append(place_of(program_.fetches[i])), .bytes = bytes});
     append({static_cast<std::uint32_t>(Place::kFirstFeed + parts_.feeds.size() + i), 0});
   }
 }

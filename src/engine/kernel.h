@@ -21,6 +21,9 @@ struct KernelSpec {
   program::ConstantCache& cache;        // packed weights come from here and are shared by all plans
   Precision precision = Precision::kFloat32;  // of matrices among the constants
   bool keep_exact = true;                     // false: who asks for one gets it as it was rounded
+  // Elements from each row of results[0]'s last axis to the next, where they are apart; 0 where the
+  // result is dense. Only for operations that writes_rows_apart() (placement.h) names.
+  std::size_t result_stride = 0;
 };
 
 // What one run of a kernel works on. Elements are dense and row-major; a pointer is aligned as its

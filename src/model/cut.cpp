@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/placement.h"
 #include "formats/keras_writer.h"
 #include "model/impl.h"
 #include "program/rows.h"
@@ -130,6 +131,8 @@ std::vector<Tensor> Cut::run(std::span<const Tensor> feeds, const Threads* threa
 
 void Cut::write(const std::filesystem::path& file) const { formats::write_keras(impl_->cut, file); }
 
-std::string Cut::program_text() const { return impl_->program->to_string(); }
+std::string Cut::program_text() const {
+  return impl_->program->to_string() + engine::describe_placements(*impl_->program);
+}
 
 }  // namespace kerf

@@ -9,7 +9,8 @@
 namespace kerf::engine {
 namespace {
 
-// Each operand is `outer` blocks that land behind one another in the result's.
+// Each operand is `outer` blocks that land behind one another in the result's; one that was
+// computed there needs no copy.
 class ConcatKernel final : public Kernel {
  public:
   ConcatKernel(const program::Concat& op, const KernelSpec& spec) {
@@ -31,7 +32,7 @@ class ConcatKernel final : public Kernel {
         const std::size_t block = blocks_[i];
         if (block == 0) continue;
         const auto* x = static_cast<const std::byte*>(run.operands[i]);
-        for (std::size_t row = begin; row < end; ++row) {
+        for (std::size_t row = x == y + offset ? end : begin; row < end; ++row) {
           std::memcpy(y + row * total_ + offset, x + row * block, block);
         }
         offset += block;

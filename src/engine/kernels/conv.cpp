@@ -19,6 +19,7 @@ class ConvKernel final : public Kernel {
     const auto channels = static_cast<std::size_t>(x.back());
     depth_ = channels / groups_;
     columns_ = static_cast<std::size_t>(y.back()) / groups_;
+    stride_ = spec.result_stride != 0 ? spec.result_stride : groups_ * columns_;
     rows_ = WindowRows(geometry, channels, depth_);
     product_ = Product(geometry.outputs(), rows_.taps(), rows_.piece(), columns_,
                        op.epilogue.activation, spec.precision, rows_.row_bytes());
@@ -41,7 +42,7 @@ class ConvKernel final : public Kernel {
     const auto group_output = [&](std::size_t group) {
       const std::size_t column = group * columns_;
       return ProductOutput{.y = y + column,
-                           .stride = groups_ * columns_,
+                           .stride = stride_,
                            .scale = scale != nullptr ? scale + column : nullptr,
                            .bias = bias != nullptr ? bias + column : nullptr,
                            .residual = residual != nullptr ? residual + column : nullptr};
@@ -88,6 +89,7 @@ class ConvKernel final : public Kernel {
   std::size_t groups_;
   std::size_t depth_ = 0;    // input channels of a group
   std::size_t columns_ = 0;  // output channels of a group
+  std::size_t stride_ = 0;   // floats from one output cell to the next
   bool dense_ = false;
   WindowRows rows_;
   Product product_;

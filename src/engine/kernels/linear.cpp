@@ -12,6 +12,7 @@ class LinearKernel final : public Kernel {
     const Shape& y = spec.results[0].shape;
     depth_ = static_cast<std::size_t>(w[0]);
     columns_ = static_cast<std::size_t>(w[1]);
+    stride_ = spec.result_stride != 0 ? spec.result_stride : columns_;
     std::size_t rows = 1;
     for (std::size_t i = 0; i + 1 < y.rank(); ++i) rows *= static_cast<std::size_t>(y[i]);
     product_ = Product(rows, 1, depth_, columns_, op.epilogue.activation, spec.precision);
@@ -19,7 +20,7 @@ class LinearKernel final : public Kernel {
   }
 
   bool run(const KernelRun& run) const noexcept override {
-    ProductOutput output{.y = static_cast<float*>(run.results[0]), .stride = columns_};
+    ProductOutput output{.y = static_cast<float*>(run.results[0]), .stride = stride_};
     std::size_t next = 2;
     if (epilogue_.bias) output.bias = static_cast<const float*>(run.operands[next++]);
     if (epilogue_.residual) output.residual = static_cast<const float*>(run.operands[next++]);
@@ -41,6 +42,7 @@ class LinearKernel final : public Kernel {
   program::Epilogue epilogue_;
   std::size_t depth_ = 0;
   std::size_t columns_ = 0;
+  std::size_t stride_ = 0;  // floats from one result row to the next
   Product product_;
   Tensor weights_;
 };

@@ -102,6 +102,7 @@ class WinogradKernel final : public Kernel {
         side_(m + 2),
         down_(divide_up(sizes.height, m)),
         across_(divide_up(sizes.width, m)),
+        cell_(spec.result_stride != 0 ? spec.result_stride : sizes.columns),
         tiles_(geometry.batch * down_ * across_),
         weights_(packed_constant(spec, packed_, {.operand = 1, .stride = sizes.columns})) {
     const std::size_t tile_bytes = side_ * side_ * sizes.channels * sizeof(float);
@@ -346,14 +347,14 @@ class WinogradKernel final : public Kernel {
     const Corner at = corner(tile);
     const std::size_t column = layout_.first_column(panel);
     const std::size_t line = at.sample * sizes_.height + at.row;
-    const std::size_t offset = (line * sizes_.width + at.cell) * sizes_.columns + column;
+    const std::size_t offset = (line * sizes_.width + at.cell) * cell_ + column;
     const WinogradOutput output{
         .sums = sums,
         .position = sums_position(),
         .channels = layout_.columns_of(panel),
         .y = arguments.y + offset,
-        .row = sizes_.width * sizes_.columns,
-        .cell = sizes_.columns,
+        .row = sizes_.width * cell_,
+        .cell = cell_,
         .rows = std::min(m_, sizes_.height - at.row),
         .cells = std::min(m_, sizes_.width - at.cell),
         .scale = arguments.scale != nullptr ? arguments.scale + column : nullptr,
@@ -383,6 +384,7 @@ class WinogradKernel final : public Kernel {
   std::size_t side_;    // cells
   std::size_t down_;    // patches of a sample
   std::size_t across_;
+  std::size_t cell_;   // floats from one output cell to the next
   std::size_t tiles_;  // patches of all
   std::size_t chunks_ = 1;
   std::size_t chunk_ = 1;   // patches, at most
