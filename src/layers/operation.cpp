@@ -439,7 +439,8 @@ std::string operation_module(std::string_view class_name) {
         "Sparsemax",
         "Squareplus",
         "TanhShrink",
-        "Threshold"}}};
+        "Threshold",
+        "Unfold"}}};
   for (const auto& [module, classes] : kElsewhere) {
     if (classes.contains(class_name)) return std::string(module);
   }

@@ -234,8 +234,8 @@ void register_elementwise(Registry& registry) {
   add_operations(registry, {"Log2", "Log10"}, {"x"}, {}, lower_logarithm);
   add_operations(registry, {"Cast", "StopGradient", "Copy", "Array", "ConvertToTensor"}, {"x"},
                  {"dtype"}, lower_cast);
-  add_operations(registry, {"OnesLike", "ZerosLike", "FullLike"}, {"x", "fill_value"}, {"dtype"},
-                 lower_like);
+  add_operations(registry, {"OnesLike", "ZerosLike", "EmptyLike", "FullLike"}, {"x", "fill_value"},
+                 {"dtype"}, lower_like);
 }
 
 }  // namespace kerf::layers

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <vector>
 
 #include "layers/image_axes.h"
 #include "layers/operation.h"
@@ -224,6 +226,43 @@ void lower_depth_and_space(Operation& op) {
                  op.transpose({0, 1, 3, 2, 4, 5}, split)));
 }
 
+// Windows as columns, the channels slowest: (n, channels * window, places).
+void lower_unfold(Operation& op) {
+  const ValueId x = op.to_float(op.tensor("x"));
+  if (op.rank(x) != 4) op.invalid("x", fmt::format("has the shape {}", op.shape(x).to_string()));
+  const auto pair = [&](const char* name, std::int64_t fallback) {
+    std::vector<std::int64_t> values{fallback};
+    if (op.has(name)) values = op.arguments().integers(name);
+    if (values.size() == 1) values.push_back(values[0]);
+    constexpr std::int64_t kMost = 1 << 12;
+    if (values.size() != 2 || std::ranges::any_of(values, [&](std::int64_t value) {
+          return value < fallback || value > kMost;
+        })) {
+      op.invalid(name, "is no pair of sizes");
+    }
+    return values;
+  };
+  program::Window window;
+  const std::vector<std::int64_t> size = pair("kernel_size", 1);
+  const std::vector<std::int64_t> strides = pair("stride", 1);
+  const std::vector<std::int64_t> dilation = pair("dilation", 1);
+  const std::vector<std::int64_t> margin = pair("padding", 0);
+  for (std::size_t i = 0; i < 2; ++i) {
+    window.size[i] = size[i];
+    window.strides[i] = strides[i];
+    window.dilation[i] = dilation[i];
+  }
+  const std::int64_t channels = op.known_size(x, 1);
+  const std::int64_t cells = size[0] * size[1];
+  const program::Pad pad{.before = {0, margin[0], margin[1], 0},
+                         .after = {0, margin[0], margin[1], 0}};
+  const ValueId padded = op.ops().append(pad, {to_channels_last(op.call(), x)});
+  const ValueId seen = patches(op.call(), padded, window, "kernel_size");
+  const ValueId apart = op.reshape({Reshape::copy(0), Reshape::kInfer, cells, channels}, seen);
+  op.output(op.reshape({Reshape::copy(0), channels * cells, Reshape::copy(3)},
+                       op.transpose({0, 3, 2, 1}, apart)));
+}
+
 }  // namespace
 
 void register_images(Registry& registry);
@@ -234,6 +273,8 @@ void register_images(Registry& registry) {
   add_operations(registry, {"ExtractPatches"}, {"images"},
                  {"size", "strides", "dilation_rate", "padding", "data_format"},
                  lower_extract_patches);
+  add_operations(registry, {"Unfold"}, {"x"}, {"kernel_size", "dilation", "padding", "stride"},
+                 lower_unfold);
   add_operations(registry, {"PadImages"}, {"images"},
                  {"top_padding", "left_padding", "bottom_padding", "right_padding", "target_height",
                   "target_width", "data_format"},

@@ -1,8 +1,11 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "layers/activation.h"
 #include "layers/operation.h"
@@ -263,6 +266,23 @@ ValueId norm(Operation& op, ValueId x, const std::vector<std::int64_t>& axes, do
                    op.number(1 / order, DType::kFloat32));
 }
 
+// The largest or smallest sum of a column's or a row's magnitudes, as order 1 or infinity has it.
+ValueId matrix_norm(Operation& op, ValueId x) {
+  const std::size_t rank = op.rank(x);
+  std::vector<std::int64_t> given{0, 1};
+  if (op.has("axis")) given = op.arguments().integers("axis");
+  const double order = op.arguments().number("ord", 2);
+  if (given.size() != 2 || rank < 2 || (std::abs(order) != 1 && !std::isinf(order))) {
+    op.unsupported("ord", "of matrices kerf computes the Frobenius norm, and those of 1 and inf");
+  }
+  std::array axes{op.axis_at("axis", given[0], rank), op.axis_at("axis", given[1], rank)};
+  if (std::isinf(order)) std::swap(axes[0], axes[1]);
+  const ValueId sums = op.reduce(Reduce::Kind::kSum, {static_cast<std::int64_t>(axes[0])}, true,
+                                 op.unary({Function::kAbs}, x));
+  return op.reduce(order > 0 ? Reduce::Kind::kMax : Reduce::Kind::kMin,
+                   {static_cast<std::int64_t>(axes[1])}, true, sums);
+}
+
 void lower_norm(Operation& op) {
   ValueId x = op.to_float(op.tensor("x"));
   const boost::json::value* order = op.arguments().find("ord");
@@ -272,7 +292,8 @@ void lower_norm(Operation& op) {
   // Without axes the norm is of the vector or matrix, or of all elements as a vector.
   const std::vector<std::int64_t> axes = op.axes("axis", op.rank(x));
   if (!frobenius && axes.size() != 1) {
-    op.unsupported("ord", "of matrices kerf computes the Frobenius norm only");
+    op.output(dropped(op, matrix_norm(op, x), axes, keeps(op)));
+    return;
   }
   const double p = frobenius ? 2 : op.arguments().number("ord", 2);
   op.output(dropped(op, norm(op, x, axes, p), axes, keeps(op)));
@@ -307,10 +328,10 @@ void lower_softmax(Operation& op) {
 
 void lower_sparsemax(Operation& op) {
   const ValueId x = op.to_float(op.tensor("x"));
-  if (op.axis("axis", -1, op.rank(x)) + 1 != op.rank(x)) {
-    op.unsupported("axis", "sparsemax is computed along the last axis only");
-  }
-  op.output(op.ops().append(program::Sparsemax{}, {x}));
+  const std::size_t axis = op.axis("axis", -1, op.rank(x));
+  const std::size_t last = op.rank(x) - 1;
+  const ValueId y = op.ops().append(program::Sparsemax{}, {op.swapped(x, axis, last)});
+  op.output(op.swapped(y, axis, last));
 }
 
 void lower_glu(Operation& op) {

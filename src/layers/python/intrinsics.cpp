@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 #include <cmath>
 #include <map>
+#include <optional>
 
 #include "layers/python/arithmetic.h"
 #include "layers/python/bound.h"
@@ -50,6 +51,40 @@ Value compute_dtype(Evaluator& evaluator, const Bound& given) {
   return evaluator.attribute(given.at("x"), "dtype");
 }
 
+// The reshape as an operation of Keras, where one size at most is open in x, and in the result.
+std::optional<Value> plain_reshape(Evaluator& evaluator, ValueId x,
+                                   const std::vector<std::int64_t>& dims) {
+  const Shape shape = evaluator.layer().shape(x);
+  std::int64_t elements = 1;  // as far as they are known
+  for (const std::int64_t size : shape) elements *= size == Shape::kUnknown ? 1 : size;
+  json::array sizes;
+  std::optional<std::size_t> inferred;
+  std::int64_t rest = 1;
+  bool open = false;
+  for (const std::int64_t dim : dims) {
+    if (Reshape::lent(dim)) return std::nullopt;
+    const auto axis = Reshape::copied(dim);
+    const std::int64_t size = axis ? shape[*axis] : dim;
+    if (axis && size == Shape::kUnknown) {
+      if (open) return std::nullopt;
+      open = true;
+      sizes.push_back(-1);
+      continue;
+    }
+    if (size == Reshape::kInfer) inferred = sizes.size();
+    if (size != Reshape::kInfer) rest *= size;
+    sizes.push_back(size);
+  }
+  const auto unknown = std::ranges::count(shape, Shape::kUnknown);
+  if (unknown > 1 || (unknown == 1 && !open && !inferred)) return std::nullopt;
+  if (open && inferred) {
+    if (rest < 1 || elements % rest != 0) return std::nullopt;
+    sizes[*inferred] = elements / rest;
+  }
+  return evaluator.operation(
+      "Reshape", {{"x", evaluator.json_of(Value{TensorValue{x}})}, {"newshape", std::move(sizes)}});
+}
+
 // A reshape to sizes of which some only a request knows.
 Value open_reshape(Evaluator& evaluator, ValueId x, const std::vector<Value>& sizes) {
   std::vector<std::int64_t> dims;
@@ -76,6 +111,7 @@ Value open_reshape(Evaluator& evaluator, ValueId x, const std::vector<Value>& si
   if (std::ranges::count(dims, Reshape::kInfer) > 1) {
     evaluator.refuse("it leaves several sizes of a tensor open");
   }
+  if (const auto plain = plain_reshape(evaluator, x, dims)) return *plain;
   return {TensorValue{evaluator.layer().ops().append(Reshape{std::move(dims)}, operands)}};
 }
 
@@ -118,6 +154,7 @@ Value flattened(Evaluator& evaluator, const Bound& given) {
   const ValueId x = evaluator.tensor(given.at("x"));
   std::vector<std::int64_t> dims{Reshape::kInfer};
   if (given.path() == "K.batch_flatten") dims = {Reshape::copy(0), Reshape::kInfer};
+  if (const auto plain = plain_reshape(evaluator, x, dims)) return *plain;
   return {TensorValue{evaluator.layer().ops().append(Reshape{std::move(dims)}, {x})}};
 }
 
