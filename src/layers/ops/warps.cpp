@@ -155,7 +155,8 @@ Grid grid_of(Operation& op) {
   std::vector<float> rows(static_cast<std::size_t>(grid.height) * width);
   std::vector<float> columns(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    rows[i] = static_cast<float>(i / width);
+    const std::size_t row = i / width;
+    rows[i] = static_cast<float>(row);
     columns[i] = static_cast<float>(i % width);
   }
   const Shape line{1, 1, grid.height * grid.width};
