@@ -13,6 +13,7 @@
 
 #include "formats/hdf5_writer.h"
 #include "formats/keras3_dialect.h"
+#include "formats/layer_order.h"
 #include "formats/vocabularies.h"
 #include "formats/zip_writer.h"
 #include "kerf/error.h"
@@ -453,10 +454,57 @@ class Writer {
             {"date_saved", fmt::format("{:%Y-%m-%d@%H:%M:%S}", fmt::gmtime(now))}};
   }
 
+  // The tensors that a node is called with, in order.
+  static void collect_history(const json::value& value, std::vector<const json::array*>& found) {
+    if (const json::array* array = value.if_array()) {
+      for (const json::value& item : *array) collect_history(item, found);
+    } else if (const json::object* object = value.if_object()) {
+      const json::value* history = object->if_contains("keras_history");
+      if (history != nullptr && history->is_array()) {
+        found.push_back(&history->get_array());
+        return;
+      }
+      for (const auto& entry : *object) collect_history(entry.value(), found);
+    }
+  }
+
+  // Entries in the order in which Keras will count them.
+  std::vector<std::size_t> counted_entries() const {
+    std::map<std::string_view, std::size_t> by_name;
+    std::vector<std::size_t> first_node;
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      by_name.emplace(entries_[i].name, i);
+      first_node.push_back(count);
+      count += std::max<std::size_t>(entries_[i].nodes.size(), 1);
+    }
+    std::vector<LayerNode> nodes(count);
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      nodes[first_node[i]].layer = i;
+      for (std::size_t k = 0; k < entries_[i].nodes.size(); ++k) {
+        LayerNode& node = nodes[first_node[i] + k];
+        node.layer = i;
+        std::vector<const json::array*> inputs;
+        collect_history(entries_[i].nodes[k], inputs);
+        for (const json::array* input : inputs) {
+          const std::size_t maker = by_name.at(std::string_view(input->at(0).as_string()));
+          node.parents.push_back(first_node[maker] + input->at(1).to_number<std::size_t>());
+        }
+      }
+    }
+    std::vector<std::size_t> outputs;
+    for (const TensorId fetch : cut_.fetches) {
+      const Place& place = places_.at(fetch);
+      outputs.push_back(first_node[place.entry] + place.node);
+    }
+    return keras_layer_order(entries_.size(), nodes, outputs);
+  }
+
   std::vector<std::byte> weights_file() const {
     Hdf5Writer file;
     std::map<std::string, int> counters;
-    for (const Entry& entry : entries_) {
+    for (const std::size_t counted : counted_entries()) {
+      const Entry& entry = entries_[counted];
       if (entry.operation) continue;
       const std::string folder = layers::layer_folder(entry.class_name);
       const int number = counters[folder]++;
