@@ -107,6 +107,7 @@ void lower_to_rgb(Operation& op) {
       on.unit(on.subtract(two, on.absolute(on.subtract(turn, on.number(4)))))};
   const ValueId rest = on.subtract(on.number(1), saturation);
   std::vector<ValueId> parts;
+  parts.reserve(shares.size());
   for (const ValueId share : shares) {
     parts.push_back(on.multiply(value, on.add(rest, on.multiply(saturation, share))));
   }

@@ -177,7 +177,7 @@ Value filled(Evaluator& evaluator, const Value& shape, double value, const Value
   }
   const std::vector<float> values(static_cast<std::size_t>(dims.element_count()),
                                   static_cast<float>(value));
-  const Value made{TensorValue{evaluator.layer().ops().constant(Tensor::floats(dims, values))}};
+  Value made{TensorValue{evaluator.layer().ops().constant(Tensor::floats(dims, values))}};
   if (dtype.is<NoneValue>()) return made;
   return evaluator.operation("Cast",
                              {{"x", evaluator.json_of(made)}, {"dtype", evaluator.json_of(dtype)}});
@@ -222,7 +222,7 @@ Value compute_range(Evaluator& evaluator, const Bound& given) {
     if (std::ssize(items) >= kMost) evaluator.refuse("a range is too long");
     items.push_back({i});
   }
-  const Value list = evaluator.sequence(true, std::move(items));
+  Value list = evaluator.sequence(true, std::move(items));
   if (given.path() == "range") return list;
   const Value& dtype = given.get("dtype", {std::string("int32")});
   return evaluator.operation("Cast",
@@ -307,7 +307,7 @@ Value compute_batch_dot(Evaluator& evaluator, const Bound& given) {
   json::array operands;
   operands.push_back(evaluator.json_of(given.at("x")));
   operands.push_back(evaluator.json_of(given.at("y")));
-  const Value product =
+  Value product =
       evaluator.operation("Einsum", {{"subscripts", x_labels + "," + y_labels + "->" + result},
                                      {"*operands", std::move(operands)}});
   if (result.size() > 1) return product;
