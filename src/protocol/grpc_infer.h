@@ -30,6 +30,8 @@ class GrpcInfer final : InferenceMessage {
   const std::optional<Error>& error() const noexcept {
     return refused_ ? refused_ : inference_.error();
   }
+  // Of the request, empty if it has none.
+  std::string_view id() const noexcept { return request_.id ? *request_.id : std::string_view(); }
   const MessagePieces& reply() const noexcept { return reply_; }
   void clear() noexcept { inference_.clear(); }
 

@@ -29,6 +29,7 @@ class GrpcInferState final : protocol::Waiter {
   void finish() noexcept { infer_.finish(); }
   void cancel() noexcept { infer_.cancel(); }
   const std::optional<Error>& error() const noexcept { return infer_.error(); }
+  std::string_view id() const noexcept { return infer_.id(); }
   // Makes `out` the reply with `prefix` before it.
   void take_reply(std::string_view prefix, grpc::ByteBuffer& out);
   std::size_t reply_size() const noexcept { return infer_.reply().size(); }

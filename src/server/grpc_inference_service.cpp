@@ -1,5 +1,10 @@
 #include "server/grpc_inference_service.h"
 
+#include <list>
+#include <mutex>
+#include <string>
+#include <utility>
+
 #include "protocol/control.h"
 #include "protocol/wire_writer.h"
 #include "server/grpc_answer.h"
@@ -35,10 +40,10 @@ class InferCall final : public grpc::ServerUnaryReactor, protocol::Waiter {
   grpc::ByteBuffer& response_;
 };
 
-// A ModelStreamInfer call: each request is answered before the next is read, so that a client that
-// does not read its replies is not read from either. What is wrong with a request ends only that.
-class StreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
-                         protocol::Waiter {
+// A ModelStreamInfer call: several requests are answered at a time, each reply as soon as it is
+// there, with its request's id. Of a client that does not read its replies no more is read. What is
+// wrong with a request ends only that.
+class StreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   StreamCall(GrpcInferPool& pool, serving::Clock::time_point deadline)
       : pool_(pool), deadline_(deadline) {
@@ -46,64 +51,121 @@ class StreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::
   }
 
  private:
-  void OnReadDone(bool ok) override {
-    if (!ok) return Finish(grpc::Status::OK);
-    const grpc::Status status = status_of([this] {
-      GrpcInferState& state = pool_.acquire();
-      {
-        const std::lock_guard lock(mutex_);
-        state_ = &state;
-      }
-      if (cancelled_) state.cancel();
-    });
-    if (!status.ok()) return Finish(status);
-    if (state_->begin(request_, deadline_, *this)) reply();
-  }
-  void ready() noexcept override {
-    state_->finish();
-    reply();
-  }
-  void reply() noexcept {
-    using Response = inference::ModelStreamInferResponse;
-    const grpc::Status status = status_of([this] {
-      protocol::Buffer head;
-      if (const std::optional<Error>& error = state_->error()) {
-        protocol::append_bytes(head, Response::kErrorMessageFieldNumber, error->what());
-        const grpc::Slice slice(head.data(), head.size());
-        response_ = grpc::ByteBuffer(&slice, 1);
-      } else {
-        protocol::append_bytes_head(head, Response::kInferResponseFieldNumber,
-                                    state_->reply_size());
-        state_->take_reply(head.view(), response_);
-      }
-    });
+  // Requests that were read, and whose replies are not sent.
+  static constexpr std::size_t kMost = 32;
+
+  struct One final : protocol::Waiter {
+    explicit One(StreamCall& given) : stream(given) {}
+    void ready() noexcept override {
+      state->finish();
+      stream.reply(*this);
+    }
+    StreamCall& stream;
     GrpcInferState* state = nullptr;
+    grpc::ByteBuffer response;
+    std::list<One>::iterator place;
+  };
+
+  void OnReadDone(bool ok) override {
+    One* one = nullptr;
+    const grpc::Status status = status_of([&] {
+      if (!ok) return;
+      std::list<One> made;
+      made.emplace_back(*this).state = &pool_.acquire();
+      one = &made.front();
+      one->place = made.begin();
+      const std::lock_guard lock(mutex_);
+      running_.splice(running_.end(), made);
+    });
+    if (one == nullptr) return end_reading(status);
+    if (one->state->begin(request_, deadline_, *one)) reply(*one);
     {
       const std::lock_guard lock(mutex_);
-      state = std::exchange(state_, nullptr);
+      reading_ = running_.size() + unsent_.size() < kMost;
+      if (!reading_) return;
     }
-    state->release();
-    if (!status.ok()) return Finish(status);
-    StartWrite(&response_);
-  }
-  void OnWriteDone(bool ok) override {
-    if (!ok) return Finish(grpc::Status::OK);
     StartRead(&request_);
   }
+
+  void reply(One& one) noexcept {
+    const grpc::Status status = status_of([&one] { write_reply(one); });
+    bool write = false;
+    {
+      const std::lock_guard lock(mutex_);
+      // Where there was no memory for the reply, the client is told at the end.
+      if (!status.ok()) status_ = status;
+      unsent_.splice(unsent_.end(), running_, one.place);
+      write = !std::exchange(writing_, true);
+    }
+    one.state->release();
+    if (write) StartWrite(&one.response);
+  }
+  static void write_reply(One& one) {
+    using Response = inference::ModelStreamInferResponse;
+    protocol::Buffer head;
+    if (const std::optional<Error>& error = one.state->error()) {
+      protocol::append_bytes(head, Response::kErrorMessageFieldNumber, error->what());
+      inference::ModelInferResponse response;
+      response.set_id(std::string(one.state->id()));
+      protocol::append_bytes(head, Response::kInferResponseFieldNumber,
+                             response.SerializeAsString());
+      const grpc::Slice slice(head.data(), head.size());
+      one.response = grpc::ByteBuffer(&slice, 1);
+    } else {
+      protocol::append_bytes_head(head, Response::kInferResponseFieldNumber,
+                                  one.state->reply_size());
+      one.state->take_reply(head.view(), one.response);
+    }
+  }
+
+  void OnWriteDone(bool) override {
+    std::list<One> sent;
+    bool read = false;
+    bool over = false;
+    One* next = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      sent.splice(sent.end(), unsent_, unsent_.begin());
+      writing_ = !unsent_.empty();
+      if (writing_) next = &unsent_.front();
+      read = !reading_ && !ended_;
+      if (read) reading_ = true;
+      over = is_over();
+    }
+    if (next != nullptr) StartWrite(&next->response);
+    if (read) StartRead(&request_);
+    if (over) Finish(status_);
+  }
+
+  // There are no more requests.
+  void end_reading(const grpc::Status& status) {
+    bool over = false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!status.ok()) status_ = status;
+      ended_ = true;
+      over = is_over();
+    }
+    if (over) Finish(status_);
+  }
+  bool is_over() const noexcept { return ended_ && running_.empty() && unsent_.empty(); }
+
   void OnCancel() override {
     const std::lock_guard lock(mutex_);
-    cancelled_ = true;
-    if (state_ != nullptr) state_->cancel();
+    for (One& one : running_) one.state->cancel();
   }
   void OnDone() override { delete this; }
 
   GrpcInferPool& pool_;
   serving::Clock::time_point deadline_;
   grpc::ByteBuffer request_;
-  grpc::ByteBuffer response_;
-  std::mutex mutex_;                 // guards what a cancellation may look at
-  GrpcInferState* state_ = nullptr;  // of the request that is being answered
-  bool cancelled_ = false;
+  std::mutex mutex_;  // guards what follows
+  std::list<One> running_;
+  std::list<One> unsent_;  // the first of them is being sent, if writing_
+  bool writing_ = false;
+  bool reading_ = true;  // or between two reads
+  bool ended_ = false;
+  grpc::Status status_;  // of the stream
 };
 
 }  // namespace

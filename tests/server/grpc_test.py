@@ -170,15 +170,35 @@ class Grpc(kerf.TestCase):
         def requests():
             for i in range(5):
                 yield self.request(id=str(i))
-            yield oip.ModelInferRequest(model_name="nothing")
+            yield oip.ModelInferRequest(model_name="nothing", id="wrong")
             yield self.request(id="last")
-        replies = list(self.stub.ModelStreamInfer(requests()))
-        self.assertEqual([r.infer_response.id for r in replies],
-                         ["0", "1", "2", "3", "4", "", "last"])
-        self.assertEqual([bool(r.error_message) for r in replies], [False] * 5 + [True, False])
-        self.assertIn("there is no model 'nothing'", replies[5].error_message)
-        for reply in replies[:5]:
+        replies = {r.infer_response.id: r for r in self.stub.ModelStreamInfer(requests())}
+        self.assertEqual(sorted(replies), ["0", "1", "2", "3", "4", "last", "wrong"])
+        self.assertIn("there is no model 'nothing'", replies.pop("wrong").error_message)
+        for reply in replies.values():
+            self.assertFalse(reply.error_message)
             self.assert_keras(floats(reply.infer_response.raw_output_contents[0]), "dense_final")
+
+    def test_a_stream_of_more_requests_than_are_answered_at_a_time(self):
+        def large(i):
+            request = oip.ModelInferRequest(model_name="recommender", id=str(i))
+            request.inputs.add(name="concat", datatype="FP32", shape=[1 + 50 * (i % 7), 18])
+            request.raw_input_contents.append(bytes((1 + 50 * (i % 7)) * 18 * 4))
+            return request
+        ids = [r.infer_response.id for r in self.stub.ModelStreamInfer(large(i)
+                                                                       for i in range(300))]
+        self.assertEqual(sorted(ids, key=int), [str(i) for i in range(300)])
+
+    def test_a_stream_that_is_cancelled(self):
+        def requests():
+            for i in range(100):
+                yield self.request(id=str(i))
+        for read in (0, 1, 40):
+            stream = self.stub.ModelStreamInfer(requests())
+            for _ in range(read):
+                next(stream)
+            stream.cancel()
+        self.assertEqual(len(list(self.stub.ModelStreamInfer(requests()))), 100)
 
     def test_what_is_wrong_is_said_with_the_right_code(self):
         invalid, infer = grpc.StatusCode.INVALID_ARGUMENT, self.stub.ModelInfer
