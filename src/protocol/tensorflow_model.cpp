@@ -79,10 +79,9 @@ const serving::Signature& find_signature(const serving::ServedModel& model, std:
   for (const serving::Signature& signature : signatures) {
     known += (known.empty() ? "" : ", ") + signature.name;
   }
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("Serving signature name: \"{}\" not found in signature def; model '{}' "
-                          "has {}",
-                          name, model.name(), known));
+  throw UnknownSignature(
+      fmt::format("Serving signature name: \"{}\" not found in signature def; model '{}' has {}",
+                  name, model.name(), known));
 }
 
 TensorflowModel find_model(const Service& service, const tfs::ModelSpec& spec) {

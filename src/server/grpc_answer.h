@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "protocol/service.h"
+#include "protocol/tensorflow_model.h"
 #include "server/grpc_status.h"
 #include "serving/job.h"
 
@@ -29,6 +30,8 @@ grpc::Status status_of(Body&& body) noexcept {
   try {
     body();
     return grpc::Status::OK;
+  } catch (const protocol::UnknownSignature& error) {
+    return {grpc::StatusCode::FAILED_PRECONDITION, error.what()};
   } catch (const Error& error) {
     return grpc_status(error);
   } catch (const std::bad_alloc&) {

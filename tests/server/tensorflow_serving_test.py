@@ -318,7 +318,7 @@ class Grpc(TestCase):
         request.model_spec.version.value = 9
         self.assertIn("Specific(recommender, 9)",
                       self.refused(grpc.StatusCode.NOT_FOUND, predict, request))
-        self.refused(invalid, predict, self.request(signature_name="x"))
+        self.refused(grpc.StatusCode.FAILED_PRECONDITION, predict, self.request(signature_name="x"))
         self.refused(invalid, predict, self.request(version_label="x"))
         request = self.request()
         del request.inputs["Features"]
