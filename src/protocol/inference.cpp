@@ -94,6 +94,7 @@ void Inference::run() noexcept {
 }
 
 void Inference::drop(Reason reason) noexcept {
+  if (reason == Reason::kCancelled) call_.count(serving::Outcome::kCancelled);
   guarded([reason]() -> bool { throw dropped(reason); });
   waiter_.ready();
 }

@@ -16,6 +16,7 @@ void Call::begin(const std::shared_ptr<const ServedModel>& model) {
   }
   reset_job();
   error_.reset();
+  targeted_ = false;
   counted_ = false;
   feed_names_.clear();
   feed_shapes_.clear();
@@ -63,15 +64,18 @@ void Call::fetch(std::string_view name) {
 
 bool Call::find_target() {
   write_target_key({.feeds = feed_names_, .shapes = feed_shapes_, .fetches = fetch_names_}, key_);
-  if (target_ != nullptr && key_ == last_key_) return true;
-  target_ = model_->find_target(key_);
-  last_key_ = key_;
-  return target_ != nullptr;
+  if (target_ == nullptr || key_ != last_key_) {
+    target_ = model_->find_target(key_);
+    last_key_ = key_;
+  }
+  targeted_ = target_ != nullptr;
+  return targeted_;
 }
 
 void Call::make_target() {
   target_ =
       model_->make_target({.feeds = feed_names_, .shapes = feed_shapes_, .fetches = fetch_names_});
+  targeted_ = true;
 }
 
 void Call::allocate() {
@@ -98,7 +102,7 @@ void Call::count(Outcome outcome) noexcept {
   if (counted_ || model_ == nullptr) return;
   counted_ = true;
   Statistics& statistics =
-      target_ != nullptr ? *target_->statistics : model_->statistics().front()->statistics;
+      targeted_ ? *target_->statistics : model_->statistics().front()->statistics;
   statistics.count_request(outcome);
 }
 

@@ -120,6 +120,7 @@ class Call final : public Job {
   Completion* completion_ = nullptr;
   AlignedMemory memory_;
   std::size_t tensor_bytes_ = 0;
+  bool targeted_ = false;  // target_ is this call's, not that of the call before
   bool counted_ = false;
 };
 

@@ -113,7 +113,12 @@ void write_metrics(const Snapshot& models, std::string& text) {
   std::string memory;
   std::string ready;
   std::string caches;
+  std::string loads;
   for (const auto& [name, entry] : models.models()) {
+    loads += fmt::format(
+        "kerf_model_loads_total{{model=\"{0}\",result=\"ok\"}} {1}\n"
+        "kerf_model_loads_total{{model=\"{0}\",result=\"failed\"}} {2}\n",
+        escaped(name), entry.loads, entry.load_failures);
     for (const ModelVersion& version : entry.versions) {
       const std::string labels =
           fmt::format("model=\"{}\",version=\"{}\"", escaped(name), escaped(version.version));
@@ -163,6 +168,9 @@ void write_metrics(const Snapshot& models, std::string& text) {
   text += waiting;
   head(out, "kerf_model_ready", "gauge", "1 for a version that is served.");
   text += ready;
+  head(out, "kerf_model_loads_total", "counter",
+       "How often versions were loaded, or could not be.");
+  text += loads;
   head(out, "kerf_model_memory_bytes", "gauge", "Weights in memory, with packed copies.");
   text += memory;
   write_process(out);

@@ -36,6 +36,8 @@ struct Repository::Known {
   std::filesystem::path place;  // of its spec
   ModelOptions options;
   bool unloaded = false;  // somebody wants it so
+  std::uint64_t loads = 0;
+  std::uint64_t load_failures = 0;
   std::map<std::string, Slot, LowerVersion> versions;
 };
 
@@ -90,6 +92,8 @@ void Repository::publish_known() {
   for (const auto& [name, known] : known_) {
     ModelEntry& entry = models[name];
     entry.labels = known.options.labels;
+    entry.loads = known.loads;
+    entry.load_failures = known.load_failures;
     bool served = known.unloaded;
     for (const auto& [version, slot] : known.versions) {
       served = served || slot.model != nullptr;
@@ -159,13 +163,15 @@ void Repository::find_work(const FoundModel& found, const Update& what, std::vec
                     .options = known.options,
                     .old = slot.model ? slot.model : newest,
                     .done =
-                        [this, &slot](std::unique_ptr<const ServedModel> model) {
+                        [this, &known, &slot](std::unique_ptr<const ServedModel> model) {
+                          ++known.loads;
                           slot.model = reaper_.share(std::move(model));
                           slot.state = VersionState::kReady;
                           publish_known();
                         },
                     .failed =
-                        [this, &slot, &failures](const Error& error) {
+                        [this, &known, &slot, &failures](const Error& error) {
+                          ++known.load_failures;
                           slot.reason = error.what();
                           slot.state =
                               slot.model ? VersionState::kReady : VersionState::kUnavailable;

@@ -29,6 +29,8 @@ struct ModelVersion {
 struct ModelEntry {
   std::vector<ModelVersion> versions;                      // lowest first
   std::map<std::string, std::string, std::less<>> labels;  // to versions
+  std::uint64_t loads = 0;          // of all versions, since the server knows the model
+  std::uint64_t load_failures = 0;  // likewise
 
   bool operator==(const ModelEntry&) const = default;
 };

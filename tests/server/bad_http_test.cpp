@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <boost/json/parse.hpp>
+#include <cstdio>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -291,6 +293,81 @@ TEST_F(BadHttpTest, IdleConnectionsAreClosed) {
   EXPECT_EQ(once.receive().status, 200);
   EXPECT_TRUE(silent.closed());
   EXPECT_TRUE(once.closed());
+}
+
+// A proxy that ends the request elsewhere must not be made to pass on a second one.
+TEST_F(BadHttpTest, NoSecondRequestHidesInAFirst) {
+  const std::string start = "POST " + std::string(kInfer) + " HTTP/1.1\r\n";
+  const std::string hidden = "GET /v2/health/live HTTP/1.1\r\n\r\n";
+  const std::string lengths = "Content-Length: " + std::to_string(hidden.size()) + "\r\n";
+  for (const std::string& head : std::vector<std::string>{
+           lengths + "Transfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\n" + lengths,
+           lengths + "Transfer-Encoding : chunked\r\n",
+           lengths + "Transfer-Encoding:\r\n chunked\r\n", lengths + "Content-Length: 0\r\n",
+           "Content-Length: 0\r\n" + lengths, lengths + "Transfer-Encoding: chunked, identity\r\n",
+           "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+           std::string("Content-Length: +0\r\n"), std::string("Content-Length: 0x0\r\n"),
+           std::string("X: y\nTransfer-Encoding: chunked\r\n"),
+           std::string("X: y\rTransfer-Encoding: chunked\r\n")}) {
+    SCOPED_TRACE(head);
+    Client client = running_->connect();
+    client.send(start + head + "\r\n0\r\n\r\n" + hidden);
+    expect_error(client.receive(), 400, "HTTP");
+    EXPECT_TRUE(client.closed());
+  }
+  expect_serving();
+}
+
+TEST_F(BadHttpTest, ChunkExtensionsAndTrailersAreReadOver) {
+  std::string size(8, '\0');
+  size.resize(
+      static_cast<std::size_t>(std::snprintf(size.data(), size.size(), "%zx", kBody.size())));
+  Client client = running_->connect();
+  client.send("POST " + std::string(kInfer) + " HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" +
+              size + ";a=\"b\"\r\n" + kBody + "\r\n0;c\r\nX: y\r\n\r\n" + get("/v2/health/live"));
+  EXPECT_EQ(client.receive().status, 200);
+  EXPECT_EQ(client.receive().body, R"({"live":true})");
+}
+
+// Memory grows with what arrives, not with what is announced.
+TEST(BadHttp, AnAnnouncedGigabyteTakesNoMemory) {
+  ServerOptions options{.io_threads = 1, .worker_threads = 1};
+  options.limits.request_bytes = std::size_t{2} << 30;
+  const Running running({"recommender"}, options);
+  const auto pages = [] {
+    std::size_t size = 0;
+    std::ifstream("/proc/self/statm") >> size;  // of the whole address space
+    return size;
+  };
+  ASSERT_EQ(running.ask(get("/v2/models/recommender")).status, 200);
+  std::vector<Client> clients;
+  const std::size_t before = pages();
+  for (int i = 0; i < 8; ++i) {
+    clients.push_back(running.connect());
+    clients.back().send("POST " + std::string(kInfer) +
+                        " HTTP/1.1\r\nContent-Length: 1073741824\r\n\r\n" + std::string(1000, ' '));
+  }
+  EXPECT_EQ(running.ask(get("/v2/models/recommender")).status, 200);
+  EXPECT_LT(pages(), before + (std::size_t{64} << 20) / 4096);
+}
+
+TEST_F(BadHttpTest, ABadRequestIsNotCountedUnderTheCutBefore) {
+  const auto invalid = [](const std::string& cut) {
+    const std::string metrics = running_->ask(get("/metrics")).body;
+    const std::string sample = R"(kerf_requests_total{model="recommender",version="1",cut=")" +
+                               cut + R"(",code="INVALID_ARGUMENT"} )";
+    const std::size_t at = metrics.find(sample);
+    return at == std::string::npos ? 0 : std::stoi(metrics.substr(at + sample.size()));
+  };
+  const int whole = invalid("");
+  const int unnamed = invalid("*");
+  Client client = running_->connect();
+  client.send(post(kInfer, kBody));
+  EXPECT_EQ(client.receive().status, 200);
+  client.send(post(kInfer, "{}"));
+  EXPECT_EQ(client.receive().status, 400);
+  EXPECT_EQ(invalid(""), whole + 1);
+  EXPECT_EQ(invalid("*"), unnamed);
 }
 
 // Who asks for much and reads nothing keeps no thread, and in the end no connection.

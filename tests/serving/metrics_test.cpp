@@ -17,6 +17,7 @@ using testing::HasSubstr;
 
 Snapshot served() {
   Snapshot::Models models;
+  models["a \"b\""].load_failures = 2;
   models["a \"b\""].versions.push_back(
       {.version = "3",
        .state = VersionState::kReady,
@@ -47,6 +48,7 @@ TEST(Metrics, SayWhatWasCounted) {
   EXPECT_THAT(text, HasSubstr("kerf_batch_rows_bucket{" + labels + ",le=\"2\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("kerf_batch_rows_bucket{" + labels + ",le=\"4\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("kerf_model_ready{model=\"a \\\"b\\\"\",version=\"3\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr(R"(kerf_model_loads_total{model="a \"b\"",result="failed"} 2)"));
 }
 
 // The form that Prometheus reads: every sample belongs to the family declared before it.

@@ -134,6 +134,8 @@ TEST_F(ReloadTest, GarbageKeepsTheOldVersion) {
   EXPECT_THAT(reason(repository, "m"), HasSubstr("m.keras"));
   EXPECT_THAT(failed, ElementsAre(HasSubstr("m.keras")));
   EXPECT_EQ(repository.snapshot()->entry("m")->versions.front().state, VersionState::kReady);
+  EXPECT_EQ(repository.snapshot()->entry("m")->loads, 1U);
+  EXPECT_EQ(repository.snapshot()->entry("m")->load_failures, 1U);
 
   folder_.put("m.keras", "conv1d");
   settle(repository);
