@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "server/server.h"
@@ -35,6 +36,7 @@ class Running {
   void begin_stop() { server_->stop(); }
   void wait() { thread_.join(); }
 
+  void set_access(serving::Access access) { server_->set_access(std::move(access)); }
   std::uint16_t port() const { return server_->port(); }
 
   // The server listens once its thread has come so far.
