@@ -26,7 +26,7 @@ Tensor Constant::elements() const {
   if (std::shared_ptr<const void> memory = state_->unpacked.lock()) {
     return {dtype_, shape_, std::move(memory), bytes_};
   }
-  const Tensor unpacked = state_->unpack(state_->packed);
+  Tensor unpacked = state_->unpack(state_->packed);
   state_->unpacked = unpacked.storage();
   return unpacked;
 }

@@ -45,7 +45,7 @@ Tensor packed_constant(const KernelSpec& spec, const MatrixForm& form,
     return Tensor(DType::kFloat32, {static_cast<std::int64_t>(words * groups)}, memory,
                   words * groups * sizeof(float));
   };
-  const Tensor packed = spec.cache.get(key, {&constant, 1}, pack).elements();
+  Tensor packed = spec.cache.get(key, {&constant, 1}, pack).elements();
   const bool exact = form.precision() == Precision::kFloat32;
   if ((!exact && spec.keep_exact) || groups * width != columns.stride) return packed;
   constant.hold_packed(packed, [shape = constant.shape(), form, groups,
