@@ -1,8 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <new>
 #include <string_view>
@@ -30,7 +30,7 @@ class Buffer {
   // Counts `bytes` of what was reserved and written as content.
   void commit(std::size_t bytes) noexcept { size_ += bytes; }
   void append(std::string_view text) {
-    std::memcpy(reserve(text.size()), text.data(), text.size());
+    std::copy(text.begin(), text.end(), reserve(text.size()));
     size_ += text.size();
   }
   void push_back(char c) {
