@@ -14,12 +14,13 @@
 namespace kerf::serving {
 namespace {
 
-// The shapes of one sample; nothing for models whose other dimensions are open.
+// The shapes of one sample; nothing for models whose batch is fixed, or whose other dimensions are
+// open.
 std::optional<std::vector<Shape>> sample_of(const Cut& cut) {
   std::vector<Shape> shapes;
   for (const TensorInfo& feed : cut.feeds()) {
     Shape shape = feed.shape;
-    if (shape.rank() == 0) return std::nullopt;
+    if (shape.rank() == 0 || shape[0] != Shape::kUnknown) return std::nullopt;
     shape[0] = 1;
     if (!shape.is_static()) return std::nullopt;
     shapes.push_back(shape);
