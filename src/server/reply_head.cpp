@@ -1,5 +1,6 @@
 #include "server/reply_head.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/beast/http/status.hpp>
 #include <charconv>
@@ -12,7 +13,7 @@ namespace {
 class Text {
  public:
   void add(std::string_view text) noexcept {
-    std::memcpy(bytes_.data() + size_, text.data(), text.size());
+    std::copy(text.begin(), text.end(), bytes_.data() + size_);
     size_ += text.size();
   }
   void add(std::size_t number) noexcept {
