@@ -59,7 +59,8 @@ void Connection::expire(Clock::time_point now) {
   }
   if (waiting_ == Waiting::kWorker && client_has_gone()) exchange_.cancel();
   const bool drained = waiting_ == Waiting::kIdle && shared_.draining;
-  if (waiting_ == Waiting::kWorker || (now < deadline_ && !drained)) return;
+  if (waiting_ == Waiting::kWorker || waiting_ == Waiting::kTurn) return;
+  if (now < deadline_ && !drained) return;
   expired_ = true;
   boost::system::error_code ignored;
   socket_.cancel(ignored);
@@ -273,7 +274,7 @@ void Connection::write_some() {
 }
 
 Connection::Awaitable<void> Connection::send_later() {
-  waiting_ = Waiting::kWorker;
+  waiting_ = Waiting::kTurn;
   co_await asio::async_initiate<const asio::use_awaitable_t<Executor>, void()>(
       [this](Resume handler) {
         resume_.emplace(std::move(handler));

@@ -46,7 +46,8 @@ class Connection final : public protocol::Waiter {
   // without end when it is assigned.)
   using Resume =
       boost::asio::async_result<boost::asio::use_awaitable_t<Executor>, void()>::handler_type;
-  enum class Waiting : std::uint8_t { kIdle, kRequest, kWorker, kReply, kLinger };
+  // kTurn: for the I/O thread to send the reply, which it does within the round.
+  enum class Waiting : std::uint8_t { kIdle, kRequest, kWorker, kTurn, kReply, kLinger };
 
   // Reads some bytes, decrypted if they have to be; 0 at the end of the stream, on errors and
   // timeouts.
@@ -79,6 +80,8 @@ class Connection final : public protocol::Waiter {
   std::string_view unread() const noexcept { return input_.view().substr(begin_); }
   std::size_t room_for(std::size_t bytes);
   void ready() noexcept override;
+  // True also of a client that has only ended its sending side while it waits: what it would be
+  // sent cannot be told from what nobody reads.
   bool client_has_gone();
   // Gives the reply its place in the client's trace, if there is one.
   void trace(protocol::Reply& reply) noexcept;
