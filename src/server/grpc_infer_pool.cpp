@@ -2,7 +2,7 @@
 
 #include <grpc/slice.h>
 
-#include <cstring>
+#include <algorithm>
 #include <utility>
 
 namespace kerf::server {
@@ -41,8 +41,7 @@ void GrpcInferState::take_reply(std::string_view prefix, grpc::ByteBuffer& out) 
     grpc_slice whole = grpc_slice_malloc(size);
     char* next = reinterpret_cast<char*>(GRPC_SLICE_START_PTR(whole));
     const auto put = [&next](std::string_view bytes) {
-      std::memcpy(next, bytes.data(), bytes.size());
-      next += bytes.size();
+      next = std::copy(bytes.begin(), bytes.end(), next);
     };
     put(prefix);
     reply.for_each([&](std::string_view bytes, bool) { put(bytes); });

@@ -34,7 +34,8 @@ class Server:
                 self.grpc = f"127.0.0.1:{found[1]}"
             if (found := re.search(r"listening on (http://[\d.:]*\d)", line)):
                 self.http = found[1]
-        self.reader = threading.Thread(target=self.process.stderr.read)
+        self.said = []
+        self.reader = threading.Thread(target=lambda: self.said.extend(self.process.stderr))
         self.reader.start()
 
     def stop(self):
@@ -42,3 +43,6 @@ class Server:
         self.process.wait()
         self.reader.join()
         self.process.stderr.close()
+        if self.process.returncode != 0:
+            raise AssertionError(f"the server ended with {self.process.returncode}:\n"
+                                 + "".join(self.said[-80:]))
