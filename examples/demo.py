@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import shlex
 import signal
 import socket
@@ -175,9 +176,16 @@ class Demo:
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that is free and whose next one is, for gRPC; none that the system gives to others."""
+    while True:
+        port = random.randrange(20000, 30000)
+        with socket.socket() as http_probe, socket.socket() as grpc_probe:
+            try:
+                http_probe.bind(("127.0.0.1", port))
+                grpc_probe.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
 
 
 def wait_until_ready(server, port):

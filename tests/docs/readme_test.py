@@ -12,12 +12,10 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
 import unittest
-import urllib.request
 
 import kerf
 
@@ -28,19 +26,13 @@ NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 MIRRORED = {"cmake": "examples/embed/CMakeLists.txt", "cpp": "examples/embed/embed.cpp"}
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Shell:
     """Runs README commands in a scratch folder that looks like the repository to them."""
 
     def __init__(self, scratch):
         self.scratch = scratch
         self.servers = []
-        self.port = free_port()
+        self.port = 8000  # until a server has one
         (scratch / "examples").symlink_to(kerf.SOURCE / "examples")
         commands = scratch / "commands"
         commands.mkdir()
@@ -58,18 +50,20 @@ class Shell:
         return done.stdout.replace(f":{self.port}", ":8000")
 
     def start(self, command):
-        self.servers.append(subprocess.Popen(
-            ["bash", "-c", f"exec {command} --port {self.port}"], cwd=self.scratch,
-            env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        # The server takes its ports itself: one found free here might be taken by then.
+        log = self.scratch / f"server{len(self.servers)}.log"
+        with open(log, "w") as said:
+            self.servers.append(subprocess.Popen(
+                ["bash", "-c", f"exec {command} --port 0"], cwd=self.scratch,
+                env=self.environment, stdout=subprocess.DEVNULL, stderr=said))
         for _ in range(600):
+            if (found := re.search(r"listening on http://\S+?:(\d+)", log.read_text())):
+                self.port = found[1]
+                return
             if self.servers[-1].poll() is not None:
-                raise AssertionError(f"{command} ended at once")
-            try:
-                with urllib.request.urlopen(f"http://localhost:{self.port}/v2/health/ready"):
-                    return
-            except OSError:
-                time.sleep(0.05)
-        raise AssertionError(f"{command} is not ready after 30 seconds")
+                raise AssertionError(f"{command} ended at once: {log.read_text()}")
+            time.sleep(0.05)
+        raise AssertionError(f"{command} is not ready after 30 seconds: {log.read_text()}")
 
     def stop(self):
         for server in self.servers:
