@@ -89,6 +89,8 @@ class StreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::
 
   void reply(One& one) noexcept {
     const grpc::Status status = status_of([&one] { write_reply(one); });
+    // Once it is among the unsent, the end of another write may send it and let it go.
+    GrpcInferState* const state = one.state;
     bool write = false;
     {
       const std::lock_guard lock(mutex_);
@@ -97,7 +99,7 @@ class StreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::
       unsent_.splice(unsent_.end(), running_, one.place);
       write = !std::exchange(writing_, true);
     }
-    one.state->release();
+    state->release();
     if (write) StartWrite(&one.response);
   }
   static void write_reply(One& one) {
