@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "layers/image_axes.h"
+#include "layers/image_batch.h"
 #include "layers/operation.h"
 #include "layers/patches.h"
 
@@ -115,14 +116,8 @@ void lower_to_rgb(Operation& op) {
 }
 
 void lower_extract_patches(Operation& op) {
-  ValueId x = op.tensor("images");
-  const bool single = op.rank(x) == 3;
-  if (single) x = op.with_axis(x, 0);
-  if (op.rank(x) != 4) {
-    op.invalid("images", fmt::format("has the shape {}", op.shape(x).to_string()));
-  }
-  const bool first = op.arguments().channels_first();
-  if (first) x = to_channels_last(op.call(), x);
+  ImageBatch batch(op, op.tensor("images"));
+  const ValueId x = batch.images();
   program::Window window{.rank = 2};
   const auto size = op.arguments().integers("size", 2, 1);
   const auto strides = op.has("strides") ? op.arguments().integers("strides", 2, 1) : size;
@@ -142,9 +137,7 @@ void lower_extract_patches(Operation& op) {
   } else if (padding != "valid") {
     op.invalid("padding", fmt::format("is '{}'", padding));
   }
-  ValueId y = patches(op.call(), x, window, "size");
-  if (first) y = to_channels_first(op.call(), y);
-  op.output(single ? op.without_axis(y, 0) : y);
+  batch.output(patches(op.call(), x, window, "size"));
 }
 
 // What is added to (or, by CropImages, taken from) each side of the two spatial axes.

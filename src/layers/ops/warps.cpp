@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "layers/image_axes.h"
+#include "layers/image_batch.h"
 #include "layers/operation.h"
 
 // Operations that read a tensor between its cells: images moved, turned and seen from elsewhere.
@@ -320,14 +321,8 @@ std::vector<double> bell(std::int64_t size, double sigma) {
 }
 
 void lower_gaussian_blur(Operation& op) {
-  ValueId x = op.to_float(op.tensor("images"));
-  const bool single = op.rank(x) == 3;
-  if (single) x = op.with_axis(x, 0);
-  if (op.rank(x) != 4) {
-    op.invalid("images", fmt::format("has the shape {}", op.shape(x).to_string()));
-  }
-  const bool first = op.arguments().channels_first();
-  if (first) x = to_channels_last(op.call(), x);
+  ImageBatch batch(op, op.to_float(op.tensor("images")));
+  const ValueId x = batch.images();
   const std::vector<std::int64_t> size = op.arguments().integers("kernel_size");
   const auto sigma = op.literal("sigma");
   constexpr std::int64_t kMost = 256;
@@ -350,10 +345,8 @@ void lower_gaussian_blur(Operation& op) {
   program::DepthwiseConv conv;
   conv.window.size = {size[1], size[0], 1};
   conv.window.padding = program::Padding::kSame;
-  ValueId y = op.ops().append(
-      conv, {x, op.ops().constant(Tensor::floats({size[1], size[0], channels, 1}, kernel))});
-  if (first) y = to_channels_first(op.call(), y);
-  op.output(single ? op.without_axis(y, 0) : y);
+  batch.output(op.ops().append(
+      conv, {x, op.ops().constant(Tensor::floats({size[1], size[0], channels, 1}, kernel))}));
 }
 
 }  // namespace
